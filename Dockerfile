@@ -1,0 +1,47 @@
+# The job as an image: `docker run --gpus all -v "$PWD:/data" IMAGE run --source /data/in --dest /data/out`.
+# Built by scripts/build-image; by hand: docker build --build-arg FLAVOUR=cpu .
+
+# For a release, pin the base by digest: --build-arg BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm@sha256:…
+ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
+# gpu: CUDA, cuDNN and NCCL come as wheels, at the versions of the lock; the host brings only its driver. cpu: none of it.
+ARG FLAVOUR=gpu
+
+FROM ${BASE_IMAGE} AS build
+ARG FLAVOUR
+RUN python3 -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+COPY requirements-${FLAVOUR}.lock /requirements.lock
+# The secrets are optional: a package index and an authority that only the building machine knows, and that no layer may.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca.crt,target=/run/secrets/ca.crt \
+    if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi \
+    && pip install --require-hashes --only-binary :all: -r /requirements.lock \
+    && pip uninstall --yes pip
+WORKDIR /app
+COPY LICENSE ./
+COPY job job
+RUN python -m compileall -q job
+
+# An image that asks for GPUs gets all of them wherever NVIDIA's runtime is the default one, so the CPU flavour asks for none.
+FROM ${BASE_IMAGE} AS cpu
+FROM ${BASE_IMAGE} AS gpu
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+
+# hadolint ignore=DL3006
+FROM ${FLAVOUR}
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+# A read-only root suits it: everything is compiled, and only /tmp is written, by whatever user it runs as.
+ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+WORKDIR /app
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "job"]
+CMD ["--help"]
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="tf1lift" \
+      org.opencontainers.image.description="Moves TensorFlow 1 models to TF2 SavedModels, with proof: a GPU batch job." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"

@@ -1,0 +1,1 @@
+"""Everything that imports TensorFlow; runs in workers only."""

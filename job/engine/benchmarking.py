@@ -1,0 +1,130 @@
+"""Throughput and latency of the candidate against the baseline, interleaved on one device."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from job import latency
+from job.engine import runtime
+from job.engine.runners import Baseline, Candidate
+from job.engine.samples import Sample, candidates, recorded
+from job.engine.source_graph import SourceGraph, read_source
+from job.records import BatchMeasurement, BenchmarkRequest, BenchmarkResult, Signature
+
+Array = NDArray[Any]
+
+BATCHES: Final = {"quick": (1, 8), "full": (1, 2, 4, 8, 16, 32, 64, 128, 256)}
+BUDGETS_S: Final = {"quick": 4.0, "full": 20.0}
+"""Seconds a batch size; methods.md asks for three windows that agree, which these allow on a CPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """Both sides with one example's inputs."""
+
+    signature: Signature
+    baseline: Baseline
+    candidate: Candidate
+    sample: Sample
+
+    def at(self, batch: int) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Return both sides' calls for one batch, fed from host memory."""
+        feeds = [np.repeat(feed[:1], batch, axis=0) if _is_batched(feed, self.sample) else feed for feed in self.sample.feeds]
+        baseline, candidate = self.baseline.callable(self.signature), self.candidate.callable(self.signature)
+
+        def run_candidate() -> None:
+            for tensor in candidate(*self.candidate.tensors(self.signature, feeds)):
+                tensor.numpy()
+
+        return lambda: (baseline(*feeds), None)[1], run_candidate
+
+
+def benchmark(request: BenchmarkRequest) -> BenchmarkResult:
+    """Sweep batch sizes until throughput gains less than 5 % or memory ends (design §8).
+
+    The numbers are those of TensorFlow's defaults, as users run it. The first signature whose
+    inputs can be made is measured.
+    """
+    runtime.configure("as_run", request.device, request.seed)
+    source = read_source(request.source)
+    load_ms, sides = _loaded(source, request)
+    for signature in source.signatures:
+        contest = _contest(source, signature, *sides, request)
+        if contest is not None:
+            return _measured(contest, load_ms, request)
+    return BenchmarkResult(verdict="not_run", reason="no sample that the TF1 graph accepts could be made", load_ms=load_ms)
+
+
+def _loaded(source: SourceGraph, request: BenchmarkRequest) -> tuple[dict[str, float], tuple[Baseline, Candidate]]:
+    start = time.perf_counter()
+    baseline = Baseline(source, "as_run")
+    middle = time.perf_counter()
+    candidate = Candidate(request.saved_model)
+    end = time.perf_counter()
+    return {"baseline": (middle - start) * 1e3, "candidate": (end - middle) * 1e3}, (baseline, candidate)
+
+
+def _contest(
+    source: SourceGraph, signature: Signature, baseline: Baseline, candidate: Candidate, request: BenchmarkRequest
+) -> Contest | None:
+    options = request.source.options
+    samples = (recorded(options.samples, signature),) if options.samples else next(iter(candidates(source, signature, request.seed)))
+    for sample in samples:
+        try:
+            baseline.run(signature, sample.feeds)
+        except (tf.errors.OpError, ValueError):
+            continue
+        return Contest(signature=signature, baseline=baseline, candidate=candidate, sample=sample)
+    return None
+
+
+def _measured(contest: Contest, load_ms: dict[str, float], request: BenchmarkRequest) -> BenchmarkResult:
+    first_call_ms = dict(zip(("baseline", "candidate"), map(_timed_ms, contest.at(1)), strict=True))
+    sizes = request.source.options.batch_sizes or BATCHES[request.effort]
+    measurements = tuple(_sweep(contest, sizes, request))
+    stable = bool(measurements) and all(one.stable for one in measurements)
+    return BenchmarkResult(
+        verdict="measured" if stable else "unstable" if measurements else "not_run",
+        reason="" if measurements else "no batch size could be run",
+        signature=contest.signature.key,
+        measurements=measurements,
+        load_ms=load_ms,
+        first_call_ms=first_call_ms,
+        environment=runtime.environment("as_run", request.device),
+    )
+
+
+def _sweep(contest: Contest, sizes: Sequence[int], request: BenchmarkRequest) -> Iterator[BatchMeasurement]:
+    throughputs = list[float]()
+    for size in sizes if _can_batch(contest) else sizes[:1]:
+        baseline, candidate = contest.at(size)
+        try:
+            baseline(), candidate()
+        except (tf.errors.OpError, ValueError):
+            return  # the batch is fixed, or memory ended: what was measured stays
+        measured = latency.measure_interleaved(
+            baseline, candidate, batch_size=size, budget_s=BUDGETS_S[request.effort], seed=request.seed
+        )
+        yield measured
+        throughputs.append(measured.candidate.throughput_per_s)
+        if latency.saturated(throughputs):
+            return
+
+
+def _can_batch(contest: Contest) -> bool:
+    return any(_is_batched(feed, contest.sample) for feed in contest.sample.feeds)
+
+
+def _is_batched(feed: Array, sample: Sample) -> bool:
+    return feed.ndim > 0 and feed.shape[0] == max((other.shape[0] for other in sample.feeds if other.ndim), default=0)
+
+
+def _timed_ms(call: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    call()
+    return (time.perf_counter() - start) * 1e3

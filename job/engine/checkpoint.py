@@ -1,0 +1,166 @@
+"""Where each variable's value is, found through the saver's own restore nodes, and how it is read."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from job.engine.graph import Edge, Graph, attribute
+from job.errors import BadInput
+
+VARIABLE_OPS: Final = ("VariableV2", "Variable", "VarHandleOp")
+ASSIGN_OPS: Final = ("Assign", "AssignVariableOp")
+RESTORE_OPS: Final = ("RestoreV2", "RestoreSlice", "Restore")
+HANDED_ON: Final = ("Identity", "Reshape", "Cast", "Enter", "RefEnter", "Switch", "RefSwitch")
+"""Between a restored tensor and its variable a saver puts only these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredVariable:
+    """A variable of the graph and the tensor (or slice of one) that holds its value.
+
+    `slice_spec` is as in ``RestoreV2``'s ``shape_and_slices``: ``17 6 0,6:0,6``, empty for all.
+    `dtype` and `shape` are the variable's own.
+    """
+
+    name: str
+    key: str
+    slice_spec: str
+    dtype: tf.DType
+    shape: tf.TensorShape
+
+
+def variables_of(graph: Graph, needed: set[str], checkpoint: str) -> tuple[StoredVariable, ...]:
+    """Pair every needed variable with its stored tensor.
+
+    The pairing is the saver's: the constants of ``RestoreV2`` that are assigned to the
+    variable, so that partitioned and renamed variables come for free. Where no saver restores
+    a variable, its own name is looked up. Raises `BadInput` naming what is stored nowhere.
+    """
+    wanted = [node for node in graph.of_type(*VARIABLE_OPS) if node.name in needed]
+    if wanted and not checkpoint:
+        names = ", ".join(node.name for node in wanted[:5])
+        raise BadInput(
+            f"the graph has {len(wanted)} variables and no values for them ({names} …)",
+            remedy="put the checkpoint beside it, or freeze the graph",
+        )
+    if not wanted:
+        return ()
+    restored = dict(_restored(graph))
+    stored = _stored_shapes(checkpoint)
+    pairs = [_pair(node, restored, stored) for node in wanted]
+    missing = sorted(pair.key for pair in pairs if pair.key not in stored)
+    if missing:
+        raise BadInput(
+            f"{len(missing)} of {len(pairs)} variables are not in the checkpoint: {', '.join(missing[:5])}",
+            where=Path(checkpoint).name,
+            remedy="the checkpoint belongs to another graph, or is incomplete",
+        )
+    for pair in pairs:
+        _check_shape(pair, stored[pair.key])
+    return tuple(pairs)
+
+
+def restore_nodes(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Yield (assign node, variable node) for every assignment of a restored tensor."""
+    for node in graph.of_type(*ASSIGN_OPS):
+        target, value = graph.inputs(node.name)[:2]
+        source = graph.source_of(value, through=HANDED_ON)
+        if graph.nodes[source.node].op in RESTORE_OPS:
+            yield node.name, graph.source_of(target).node
+
+
+def read_values(checkpoint: str, variables: tuple[StoredVariable, ...]) -> list[NDArray[Any]]:
+    """Read the values, each checked against the checksum that the checkpoint stores.
+
+    ``RestoreV2`` is used and not a checkpoint reader: on damaged indexes it fails cleanly
+    where the reader aborts the process. Raises `BadInput` naming the tensor.
+    """
+    return [_read_value(checkpoint, variable) for variable in variables]
+
+
+def _read_value(checkpoint: str, variable: StoredVariable) -> NDArray[Any]:
+    array = read_tensor(checkpoint, variable.key, variable.dtype, variable.slice_spec)
+    return array.reshape(variable.shape.as_list()) if variable.shape.is_fully_defined() else array
+
+
+def read_tensor(checkpoint: str, key: str, dtype: tf.DType, slice_spec: str = "") -> NDArray[Any]:
+    """Read one stored tensor, or the slice of it that `slice_spec` names; raises as `read_values`."""
+    try:
+        (value,) = tf.raw_ops.RestoreV2(prefix=checkpoint, tensor_names=[key], shape_and_slices=[slice_spec], dtypes=[dtype])
+    except (tf.errors.OpError, ValueError) as error:
+        raise BadInput(
+            f"the value of {key} cannot be read: {_first_line(error)}",
+            where=Path(checkpoint).name,
+            remedy="the checkpoint is damaged; copy it again from where it was made",
+        ) from error
+    array: NDArray[Any] = value.numpy()
+    return array
+
+
+def _pair(node: Any, restored: dict[str, tuple[str, str]], stored: dict[str, list[int]]) -> StoredVariable:
+    shared = attribute(node, "shared_name").s.decode()
+    by_name = node.name if node.name in stored or shared not in stored else shared
+    key, slice_spec = restored.get(node.name, (by_name, ""))
+    return StoredVariable(
+        name=node.name,
+        key=key,
+        slice_spec=slice_spec,
+        dtype=tf.as_dtype(node.attr["dtype"].type),
+        shape=tf.TensorShape(attribute(node, "shape").shape),
+    )
+
+
+def _restored(graph: Graph) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield (variable, (stored tensor, slice)) for every variable that the saver restores."""
+    for assign, variable in restore_nodes(graph):
+        source = graph.source_of(graph.inputs(assign)[1], through=HANDED_ON)
+        yield variable, _restore_constants(graph, source)
+
+
+def _restore_constants(graph: Graph, source: Edge) -> tuple[str, str]:
+    inputs = graph.inputs(source.node)
+    names = np.ravel(graph.const(inputs[1]))
+    slices = np.ravel(graph.const(inputs[2])) if len(inputs) > 2 else np.array([b""] * len(names))
+    return names[source.output].decode(), slices[source.output].decode()
+
+
+def _stored_shapes(checkpoint: str) -> dict[str, list[int]]:
+    """Return every stored tensor's shape; raises `BadInput` where the index cannot be read."""
+    try:
+        shapes: dict[str, list[int]] = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise BadInput(
+            f"the checkpoint cannot be opened: {_first_line(error)}",
+            where=Path(checkpoint).name,
+            remedy="copy its .index and all .data files again",
+        ) from error
+    if not shapes:
+        raise BadInput(
+            "the checkpoint holds no tensors",
+            where=Path(checkpoint).name,
+            remedy="copy it again from where it was made",
+        )
+    return shapes
+
+
+def _check_shape(variable: StoredVariable, stored: list[int]) -> None:
+    """TensorFlow restores a tensor of any shape into a resource variable without a word."""
+    if variable.slice_spec or not variable.shape.is_fully_defined():
+        return
+    if variable.shape.num_elements() != int(np.prod(stored)):
+        raise BadInput(
+            f"{variable.name} has shape {variable.shape.as_list()} in the graph and {stored} in the checkpoint",
+            remedy="the checkpoint belongs to another graph",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    """Return the reason without TensorFlow's ``{{function_node …}}`` and ``[Op:…]`` around it."""
+    text = re.sub(r"\{\{.*?\}\} |\[Op:\w*\].*", "", str(getattr(error, "message", "") or error))
+    return text.splitlines()[0][:200] if text else type(error).__name__

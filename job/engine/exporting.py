@@ -1,0 +1,34 @@
+"""Write a lifted model as a TF2 SavedModel that keeps what TensorFlow's writer would change."""
+
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from job.engine.lift import LiftedModel, argument_names
+from job.engine.source_graph import SourceGraph
+from job.records import Signature
+
+
+def export(model: LiftedModel, source: SourceGraph, directory: str) -> None:
+    """Write the SavedModel, its signatures under their original keys and methods.
+
+    TensorFlow makes input keys legal Python names and calls every method ``predict``;
+    servers' clients use the original ones, so they are put back. In Python both work.
+    """
+    tf.saved_model.save(model, directory, signatures=dict(model.functions))
+    path = Path(directory, "saved_model.pb")
+    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    definitions = saved_model.meta_graphs[0].signature_def
+    for signature in source.signatures:
+        _restore_names(definitions[signature.key], signature)
+    path.write_bytes(saved_model.SerializeToString(deterministic=True))
+
+
+def _restore_names(definition: "tf.compat.v1.saved_model.SignatureDef", signature: Signature) -> None:
+    definition.method_name = signature.method
+    infos = {name: type(info).FromString(info.SerializeToString()) for name, info in definition.inputs.items()}
+    for name in infos:
+        del definition.inputs[name]
+    for spec, name in zip(signature.inputs, argument_names(signature), strict=True):
+        definition.inputs[spec.key].CopyFrom(infos[name])

@@ -1,0 +1,19 @@
+"""One reader per source format; `FORMATS` lists them.
+
+A reader turns files into a `LoadedMetaGraph`; what the graph needs and gives is found out
+afterwards, for all formats alike, by `job.engine.source_graph`.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from job.engine.formats import graph_def, meta_graph, saved_model
+from job.engine.formats.base import LoadedMetaGraph
+from job.records import Format, SourceRequest
+
+FORMATS: Final[dict[Format, Callable[[SourceRequest], LoadedMetaGraph]]] = {
+    Format.SAVED_MODEL: saved_model.read,
+    Format.META_GRAPH: meta_graph.read,
+    Format.GRAPH_DEF: graph_def.read,
+}
+"""Every format that can be lifted, with its reader."""

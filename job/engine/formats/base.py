@@ -1,0 +1,88 @@
+"""What every reader returns, and how protocol buffers are parsed."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from google.protobuf import message, text_format
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from job.errors import BadInput, LocalIOError
+from job.records import Finding
+
+MAX_PROTO_BYTES: Final = 2**31 - 1
+"""Protocol buffers cannot be larger; TensorFlow calls a larger file corrupt."""
+
+Proto = TypeVar("Proto", bound=message.Message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedMetaGraph:
+    """A MetaGraphDef with the files that belong to it.
+
+    `checkpoint` is the prefix of the variables' values, empty where there are none. `assets`
+    maps the graph's asset tensors to files. `beside` is where a vocabulary may lie whose
+    recorded path is gone.
+    """
+
+    meta_graph: meta_graph_pb2.MetaGraphDef
+    checkpoint: str = ""
+    assets: dict[str, Path] = field(default_factory=dict)
+    beside: Path
+    findings: tuple[Finding, ...] = ()
+
+
+def parse(path: Path, proto: Proto) -> Proto:
+    """Fill `proto` from a binary or text file, told by content.
+
+    Raises `BadInput` for what does not parse and for files over 2 GiB.
+    """
+    if path.stat().st_size > MAX_PROTO_BYTES:
+        raise BadInput(
+            "the file is larger than the 2 GiB that a protocol buffer can hold",
+            where=path.name,
+            remedy="export the model with its variables in a checkpoint",
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise LocalIOError(f"cannot read {path}", remedy=str(error)) from error
+    if not data:
+        raise BadInput("the file is empty", where=path.name, remedy="copy it again from where it was made")
+    return _parse_text(data, path, proto) if _is_text(data) else _parse_binary(data, path, proto)
+
+
+def _is_text(data: bytes) -> bool:
+    """Text protos have no control characters but white space; binary ones start with tag and length."""
+    head = data[:4096]
+    return not any(byte < 9 or 13 < byte < 32 for byte in head) and b"{" in head
+
+
+def _parse_binary(data: bytes, path: Path, proto: Proto) -> Proto:
+    try:
+        proto.ParseFromString(data)
+    except message.DecodeError as error:
+        raise BadInput(
+            f"truncated or damaged: no {proto.DESCRIPTOR.name} can be read from its {len(data)} bytes",
+            where=path.name,
+            remedy="copy it again from where it was made",
+        ) from error
+    return proto
+
+
+def _parse_text(data: bytes, path: Path, proto: Proto) -> Proto:
+    try:
+        text_format.Parse(data, proto, allow_unknown_field=True)
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"the text is no {proto.DESCRIPTOR.name}: {error}",
+            where=path.name,
+            remedy="copy it again from where it was made",
+        ) from error
+    return proto
+
+
+def unpack_any(packed: Any, proto: Proto) -> Proto:
+    """Unpack a collection's ``google.protobuf.Any`` whatever type URL it was written with."""
+    proto.ParseFromString(packed.value)
+    return proto

@@ -1,0 +1,24 @@
+"""A MetaGraph (``.meta``) with its checkpoint beside it."""
+
+from pathlib import Path
+
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from job.engine.formats.base import LoadedMetaGraph, parse
+from job.errors import BadInput
+from job.records import SourceRequest
+
+
+def read(request: SourceRequest) -> LoadedMetaGraph:
+    """Read ``<prefix>.meta``; the values lie at the prefix (V2 files, or one V1 file).
+
+    A ``checkpoint`` file is never consulted: the paths that it names are those of the machine
+    that trained the model.
+    """
+    prefix = Path(request.directory, request.entry)
+    meta_graph = parse(prefix.with_name(prefix.name + ".meta"), meta_graph_pb2.MetaGraphDef())
+    if not meta_graph.graph_def.node:
+        raise BadInput(
+            "the MetaGraph holds no nodes", where=f"{request.entry}.meta", remedy="copy it again from where it was made"
+        )
+    return LoadedMetaGraph(meta_graph=meta_graph, checkpoint=str(prefix), beside=prefix.parent)

@@ -1,0 +1,135 @@
+"""A GraphDef that can be asked: nodes by name, edges both ways, attributes with their defaults."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from tensorflow.core.framework import graph_pb2, node_def_pb2
+from tensorflow.python.framework import op_def_registry, tensor_util
+
+from job.errors import BadInput
+
+NodeDef = node_def_pb2.NodeDef
+GraphDef = graph_pb2.GraphDef
+
+
+class Edge(NamedTuple):
+    """One data input: the producing node and which of its outputs."""
+
+    node: str
+    output: int
+
+    @property
+    def tensor(self) -> str:
+        """Return the tensor's name, ``node:output``."""
+        return f"{self.node}:{self.output}"
+
+
+def edge_of(name: str) -> Edge:
+    """Parse ``x``, ``x:0`` or a NodeDef's ``^x`` (output -1)."""
+    if name.startswith("^"):
+        return Edge(name[1:], -1)
+    node, colon, output = name.rpartition(":")
+    return Edge(node, int(output)) if colon and output.isdigit() else Edge(name, 0)
+
+
+class Graph:
+    """An index over a GraphDef's nodes, in the GraphDef's order.
+
+    The nodes are the GraphDef's own: who changes one calls nothing, who adds or removes one
+    makes a new `Graph`. Raises `BadInput` for two nodes of one name.
+    """
+
+    def __init__(self, graph_def: GraphDef) -> None:
+        self.graph_def = graph_def
+        self.nodes: dict[str, NodeDef] = {node.name: node for node in graph_def.node}
+        if len(self.nodes) < len(graph_def.node):
+            seen: set[str] = set()
+            twice = next(node.name for node in graph_def.node if node.name in seen or seen.add(node.name))  # type: ignore[func-returns-value]
+            raise BadInput(f"two nodes are named {twice!r}", remedy="the file is damaged; export the graph again")
+        self._consumers: dict[str, list[tuple[str, int, int]]] | None = None
+
+    def inputs(self, name: str) -> list[Edge]:
+        """Return the data inputs of a node, in order."""
+        return [edge_of(text) for text in self.nodes[name].input if not text.startswith("^")]
+
+    def controls(self, name: str) -> list[str]:
+        """Return the names of the nodes that must run before this one."""
+        return [text[1:] for text in self.nodes[name].input if text.startswith("^")]
+
+    def consumers(self, name: str) -> list[tuple[str, int, int]]:
+        """Return (consumer, its input index, our output) for every data edge that leaves a node."""
+        if self._consumers is None:
+            found: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
+            for node in self.graph_def.node:
+                for index, edge in enumerate(self.inputs(node.name)):
+                    found[edge.node].append((node.name, index, edge.output))
+            self._consumers = dict(found)
+        return self._consumers.get(name, [])
+
+    def of_type(self, *ops: str) -> Iterator[NodeDef]:
+        """Yield the nodes of the given op types."""
+        return (node for node in self.graph_def.node if node.op in ops)
+
+    def ancestors(self, names: Iterable[str], *, stop: Iterable[str] = ()) -> set[str]:
+        """Return every node that `names` need, themselves included, not looking behind `stop`.
+
+        Raises `BadInput` where an input names no node.
+        """
+        barrier, seen, queue = set(stop), set[str](), list(names)
+        while queue:
+            name = queue.pop()
+            if name in seen:
+                continue
+            if name not in self.nodes:
+                raise BadInput(
+                    f"the graph names node {name!r}, which it does not hold", remedy="the file is cut or edited"
+                )
+            seen.add(name)
+            if name not in barrier:
+                queue += [edge_of(text).node for text in self.nodes[name].input]
+        return seen
+
+    def descendants(self, starts: Iterable[Edge], *, opaque: tuple[str, ...] = ()) -> set[str]:
+        """Return every node that data from `starts` reaches, not looking behind ops of type `opaque`."""
+        seen, queue = set[str](), [who for start in starts for who in self._readers(start)]
+        while queue:
+            name = queue.pop()
+            if name not in seen and self.nodes[name].op not in opaque:
+                seen.add(name)
+                queue += [consumer for consumer, _, _ in self.consumers(name)]
+        return seen
+
+    def _readers(self, edge: Edge) -> list[str]:
+        return [consumer for consumer, _, output in self.consumers(edge.node) if output == edge.output]
+
+    def source_of(
+        self, edge: Edge, *, through: tuple[str, ...] = ("Identity", "Enter", "RefEnter", "Switch", "RefSwitch")
+    ) -> Edge:
+        """Return where a value comes from, looking behind nodes that only hand it on."""
+        seen = set[str]()
+        while edge.node in self.nodes and self.nodes[edge.node].op in through and edge.node not in seen:
+            seen.add(edge.node)
+            edge = self.inputs(edge.node)[0]
+        return edge
+
+    def const(self, edge: Edge) -> Any:
+        """Return the value of a constant as an array; raises `KeyError` if the edge is none."""
+        node = self.nodes[self.source_of(edge).node]
+        if node.op != "Const":
+            raise KeyError(edge.tensor)
+        return tensor_util.MakeNdarray(node.attr["value"].tensor)
+
+
+def attribute(node: NodeDef, name: str) -> Any:
+    """Return an attribute's ``AttrValue``, the op's default where the export stripped it."""
+    if name in node.attr:
+        return node.attr[name]
+    op_def = op_def_registry.get(node.op)
+    return next((attr.default_value for attr in op_def.attr if attr.name == name), None) if op_def else None
+
+
+def reference_inputs(node: NodeDef) -> set[int]:
+    """Return which inputs of a node take a TF1 reference (`Assign` takes one at 0)."""
+    op_def = op_def_registry.get(node.op)
+    return {index for index, arg in enumerate(op_def.input_arg) if arg.is_ref} if op_def else set()

@@ -1,0 +1,139 @@
+"""The neutral form in the middle: what every reader's MetaGraph becomes, and all that comes after knows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tensorflow.core.framework import graph_pb2
+
+from job.engine import dropout, switches
+from job.engine.checkpoint import StoredVariable, variables_of
+from job.engine.formats import FORMATS
+from job.engine.formats.base import LoadedMetaGraph
+from job.engine.graph import Edge, Graph, edge_of
+from job.engine.pruning import cut_at, needed_by, prune
+from job.engine.policy import check_ops
+from job.engine.signatures import read_signatures
+from job.engine.tables import Table, find_assets, tables_of
+from job.errors import BadInput
+from job.records import Finding, Format, Signature, SourceRequest, SourceSummary
+
+STALE_ATTRIBUTES: Final = ("_class", "_output_shapes")
+"""Colocation with nodes that will be gone, and shapes that later shape functions contradict."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceGraph:
+    """A TF1 model: its graph, what it computes, and where its state and files are.
+
+    `graph` holds the original nodes, with devices and stale attributes cleared and nothing
+    else changed. `needed` are those that some signature needs. `switches` gives training
+    switches their inference value, by tensor. `assets` maps constant nodes to files.
+    """
+
+    format: Format
+    producer: str
+    graph: Graph
+    needed: frozenset[str]
+    signatures: tuple[Signature, ...]
+    switches: Mapping[str, bool | float]
+    checkpoint: str
+    variables: tuple[StoredVariable, ...]
+    tables: tuple[Table, ...]
+    assets: Mapping[str, Path]
+    findings: tuple[Finding, ...]
+
+    def summary(self) -> SourceSummary:
+        """Return what a report says about the model."""
+        sizes = (variable.dtype.size * (variable.shape.num_elements() or 0) for variable in self.variables)
+        return SourceSummary(
+            format=self.format,
+            producer=self.producer,
+            node_count=len(self.graph.nodes),
+            variable_count=len(self.variables),
+            variables_bytes=sum(sizes),
+            signatures=self.signatures,
+            findings=self.findings,
+        )
+
+    def pruned(self, signature: Signature) -> graph_pb2.GraphDef:
+        """Return what the signature's outputs need, cut at its inputs and at the switches.
+
+        Inputs and switches are named by nodes' inputs and not held: whoever imports it
+        gives them by `input_map`.
+        """
+        return prune(self.graph, self.cut(signature), [spec.tensor for spec in signature.outputs])
+
+    def cut(self, signature: Signature) -> set[Edge]:
+        """Return the tensors at which the signature's graph begins."""
+        return cut_at((spec.tensor for spec in signature.inputs), self.switches)
+
+
+def read_source(request: SourceRequest) -> SourceGraph:
+    """Read an artifact and find out what it computes.
+
+    Raises `BadInput` (damaged, incomplete, unregistered ops, no outputs) or `Refused`.
+    """
+    if request.format not in FORMATS:
+        raise BadInput(f"the format {request.format.value} cannot be converted yet", where=request.entry)
+    loaded = FORMATS[request.format](request)
+    return assemble(loaded, request)
+
+
+def assemble(loaded: LoadedMetaGraph, request: SourceRequest) -> SourceGraph:
+    """Find signatures, switches, variables, tables and assets of a MetaGraph."""
+    recorded = Graph(loaded.meta_graph.graph_def)
+    graph = Graph(_normalised(loaded.meta_graph.graph_def))
+    bound = switches.find_switches(graph)
+    signatures, findings = read_signatures(loaded.meta_graph, graph, recorded, bound, request.options)
+    fed = {spec.tensor for signature in signatures for spec in signature.inputs}
+    bound = {tensor: value for tensor, value in bound.items() if tensor not in fed}
+    needed = _needed(graph, signatures, bound)
+    left_on = dropout.find_dropout(graph, needed)
+    bound |= left_on
+    needed = _needed(graph, signatures, bound)
+    tables = tables_of(graph, needed)
+    assets, asset_findings = find_assets(graph, tables, loaded.assets, request.options.assets, loaded.beside)
+    check_ops(graph, needed | _filling(graph, tables, assets))
+    used = {tensor: value for tensor, value in bound.items() if edge_of(tensor).node in needed}
+    named = {tensor: value for tensor, value in used.items() if tensor not in left_on}
+    return SourceGraph(
+        format=request.format,
+        producer=loaded.meta_graph.meta_info_def.tensorflow_version,
+        graph=graph,
+        needed=frozenset(needed),
+        signatures=signatures,
+        switches=used,
+        checkpoint=loaded.checkpoint,
+        variables=variables_of(graph, needed, loaded.checkpoint),
+        tables=tables,
+        assets=assets,
+        findings=(*loaded.findings, *findings, *switches.findings(named), *dropout.findings(left_on), *asset_findings),
+    )
+
+
+def _needed(graph: Graph, signatures: tuple[Signature, ...], bound: Mapping[str, object]) -> set[str]:
+    needed = set[str]()
+    for signature in signatures:
+        cut = cut_at((spec.tensor for spec in signature.inputs), bound)
+        needed |= needed_by(graph, cut, (spec.tensor for spec in signature.outputs))
+    return needed
+
+
+def _filling(graph: Graph, tables: tuple[Table, ...], assets: Mapping[str, Path]) -> set[str]:
+    """Return what runs to fill the tables, apart from reading the checkpoint."""
+    restored = {edge_of(tensor).node for table in tables for tensor in table.restored}
+    filled_by = [table.filled_by for table in tables if table.filled_by]
+    return graph.ancestors(filled_by, stop={*assets, *restored}) - restored
+
+
+def _normalised(original: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
+    copy = graph_pb2.GraphDef()
+    copy.CopyFrom(original)
+    for node in copy.node:
+        node.device = ""
+        for name in STALE_ATTRIBUTES:
+            if name in node.attr:
+                del node.attr[name]
+    return copy

@@ -1,0 +1,59 @@
+"""The names of artifacts: where their results go, and how a user picks them."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from urllib.parse import quote
+
+from job.records import Artifact
+
+
+def name_of(entry: str, uri: str) -> str:
+    """Name an artifact by its entry; by the last part of the source's `uri` where the source itself is the artifact.
+
+    A name is a relative path on any machine: parts that are empty or dots, and characters that
+    cannot be printed, are written as in a URL.
+    """
+    name = entry.removesuffix("/") or uri.rstrip("/").rpartition("/")[2]
+    return "/".join(_plain(part) for part in name.split("/")) if name.strip("./") else "model"
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Tell whether a case-sensitive glob fits an artifact's name or a directory that it lies in."""
+    return any(fnmatchcase(candidate, pattern) for candidate in (name, *_parents(name)))
+
+
+def told_apart(artifacts: Iterable[Artifact]) -> Iterator[Artifact]:
+    """Yield the artifacts, with their formats added to names that several of them have.
+
+    A SavedModel's directory and a checkpoint's prefix may be the same key.
+    """
+    artifacts = tuple(artifacts)
+    count = Counter(artifact.name for artifact in artifacts)
+    for artifact in artifacts:
+        if count[artifact.name] == 1:
+            yield artifact
+        else:
+            yield replace(artifact, name=_free(f"{artifact.name}.{artifact.format.value}", count))
+
+
+def _free(name: str, count: Counter[str]) -> str:
+    while count[name]:
+        name += "_"
+    count[name] += 1
+    return name
+
+
+def _parents(name: str) -> Iterator[str]:
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        yield name
+
+
+def _plain(part: str) -> str:
+    if not part.strip("."):
+        return part.replace(".", "%2E") or "%"
+    return "".join(
+        char if char.isprintable() and char != "\\" else quote(char, errors="surrogateescape") for char in part
+    )

@@ -1,0 +1,241 @@
+"""The order of the stages: the only file that knows it."""
+
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from job import codec, publishing
+from job.console import Progress
+from job.errors import JobError, ParityFailed, from_record
+from job.logs import capture
+from job.pulling import pull
+from job.records import (
+    Artifact,
+    ArtifactOptions,
+    ArtifactReport,
+    BenchmarkRequest,
+    BenchmarkResult,
+    Commit,
+    ConvertRequest,
+    ConvertResult,
+    DeviceReport,
+    ParityResult,
+    SourceRequest,
+    StageTiming,
+    VerifyRequest,
+)
+from job.report import render_html
+from job.settings import Settings
+from job.storage.base import Storage
+from job.workers import Forkserver, Mode
+
+log = structlog.get_logger()
+
+Result = TypeVar("Result")
+
+TENSORFLOW_PACKAGES = ("tensorflow", "tensorflow-cpu", "tf-nightly")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """What all artifacts of a run share."""
+
+    settings: Settings
+    source: Storage
+    dest: Storage
+    scratch: Path
+    device: DeviceReport
+    forkservers: Mapping[Mode, Forkserver]
+    progress: Progress
+
+
+def process(shop: Workshop, artifact: Artifact, options: ArtifactOptions) -> ArtifactReport:
+    """Take one artifact from its source to its publication, and report on it whatever happens.
+
+    Errors of the artifact end in its report; only `Interrupted` and bugs leave.
+    """
+    shop.progress.artifact_started(artifact.name)
+    work = shop.scratch / uuid.uuid4().hex
+    (work / "out").mkdir(parents=True)
+    with ExitStack() as cleanup:
+        cleanup.callback(_remove, work)
+        with capture(work / "out" / "log.jsonl", artifact=artifact.name):
+            report = _Attempt(shop, artifact, options, work).run()
+    shop.progress.artifact_finished(report)
+    return report
+
+
+class _Attempt:
+    """One try at one artifact; `report` grows as the stages end."""
+
+    def __init__(self, shop: Workshop, artifact: Artifact, options: ArtifactOptions, work: Path) -> None:
+        self._shop, self._artifact, self._options = shop, artifact, options
+        self._source, self._out = work / "source", work / "out"
+        self._reference = work / "reference.npz"
+        self._id = uuid.uuid4().hex[:12]
+        self.report = ArtifactReport(artifact=artifact, status="not_published", environment=versions())
+
+    def run(self) -> ArtifactReport:
+        """Pull, convert, verify, benchmark, publish."""
+        log.info("artifact_started", format=self._artifact.format.value, size_bytes=self._artifact.size_bytes)
+        try:
+            self._pull()
+            if self._is_published():
+                log.info("artifact_already_published", plan=self.report.plan)
+            else:
+                self._make()
+                self._publish()
+        except JobError as error:
+            self._fail(error)
+        return self.report
+
+    def _pull(self) -> None:
+        if self._artifact.problem is not None:
+            raise from_record(self._artifact.problem)
+        with self._timed("pull"):
+            sources = pull(self._shop.source, self._artifact, self._source)
+        plan = publishing.plan_of(sources, versions(), {"options": self._options, "settings": _deciding(self._shop.settings)})
+        self._update(sources=sources, plan=plan)
+
+    def _is_published(self) -> bool:
+        found = publishing.find_commit(self._shop.dest, self._artifact.name, self.report.plan)
+        if isinstance(found, Commit):
+            self._update(status="already_published", place=publishing.place_of(found))
+        return isinstance(found, Commit)
+
+    def _make(self) -> None:
+        """Convert and prove; what fails its parity raises `ParityFailed`."""
+        request = SourceRequest(
+            format=self._artifact.format, directory=str(self._source), entry=self._artifact.entry, options=self._options
+        )
+        saved_model = str(self._out / "saved_model")
+        converted = self._stage("exact", "convert", ConvertRequest(source=request, saved_model=saved_model), ConvertResult)
+        self._update(summary=converted.summary)
+        exact = self._verify("exact", request, saved_model)
+        self._update(parity=exact)
+        as_run = self._verify("as_run", request, saved_model)
+        self._update(as_run=as_run)
+        for parity in (exact, as_run):
+            if parity.verdict == "failed":
+                raise ParityFailed(f"the SavedModel differs from the TF1 graph: {parity.reason}", remedy="see the parity table in its report")
+        self._benchmark(request, saved_model)
+
+    def _verify(self, mode: Mode, request: SourceRequest, saved_model: str) -> ParityResult:
+        return self._stage(
+            mode,
+            "verify",
+            VerifyRequest(
+                source=request,
+                saved_model=saved_model,
+                mode=mode,
+                tolerance=self._options.tolerance if self._options.tolerance is not None else self._shop.settings.tolerance,
+                reference=str(self._reference),
+                device=self._shop.device.device,
+                seed=self._shop.settings.seed,
+            ),
+            ParityResult,
+        )
+
+    def _benchmark(self, request: SourceRequest, saved_model: str) -> None:
+        """Measure, unless told not to; a benchmark that fails costs the figures and not the model."""
+        settings = self._shop.settings
+        if settings.benchmark == "off":
+            self._update(benchmark=BenchmarkResult(verdict="not_run", reason="--benchmark off"))
+            return
+        wanted = BenchmarkRequest(
+            source=request, saved_model=saved_model, effort=settings.benchmark, device=self._shop.device.device, seed=settings.seed
+        )
+        try:
+            self._update(benchmark=self._stage("as_run", "benchmark", wanted, BenchmarkResult))
+        except JobError as error:
+            log.warning("benchmark_failed", reason=str(error))
+            self._update(benchmark=BenchmarkResult(verdict="not_run", reason=str(error)))
+
+    def _publish(self) -> None:
+        self._update(status="published")
+        self._write_report()
+        parity = self.report.parity
+        with self._timed("publish"):
+            outcome = publishing.publish(
+                self._shop.dest,
+                artifact=self._artifact.name,
+                plan=self.report.plan,
+                attempt=self._id,
+                directory=self._out,
+                verdict=parity.verdict if parity else "not_run",
+                versions=versions(),
+            )
+        self._update(place=publishing.place_of(outcome.commit))
+        log.info("artifact_published", outcome=outcome.outcome, place=self.report.place)
+
+    def _fail(self, error: JobError) -> None:
+        """Publish the report alone; if even that fails, the first error is what counts."""
+        self._update(status="not_published", error=error.to_record())
+        log.error("artifact_failed", code=error.exit_code, name=error.code_name, reason=str(error))
+        self._write_report()
+        try:
+            place = publishing.publish_failure(
+                self._shop.dest, artifact=self._artifact.name, plan=self.report.plan, attempt=self._id, directory=self._out
+            )
+        except JobError as second:
+            log.warning("report_upload_failed", reason=str(second))
+        else:
+            self._update(place=place)
+            log.info("report_published", place=place)
+
+    def _write_report(self) -> None:
+        (self._out / "report.json").write_text(codec.dumps(self.report, indent=2) + "\n")
+        (self._out / "report.html").write_text(render_html(self.report))
+
+    def _stage(self, mode: Mode, stage: str, request: object, kind: type[Result]) -> Result:
+        """Run one stage in a worker and keep its time, also of one that failed."""
+        name = stage if mode == "exact" else f"{stage} as run"
+        self._shop.progress.stage(self._artifact.name, name)
+        result, timing = self._shop.forkservers[mode].run(stage, request, kind, timeout_s=self._shop.settings.stage_timeout_s)
+        self._update(timings=(*self.report.timings, replace(timing, stage=name)))
+        log.info("stage_ended", stage=name, wall_s=timing.wall_s, peak_memory_bytes=timing.peak_memory_bytes)
+        return result
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        self._shop.progress.stage(self._artifact.name, stage)
+        start = time.monotonic()
+        yield
+        timing = StageTiming(stage=stage, wall_s=round(time.monotonic() - start, 3))
+        self._update(timings=(*self.report.timings, timing))
+        log.info("stage_ended", stage=stage, wall_s=timing.wall_s)
+
+    def _update(self, **changes: object) -> None:
+        self.report = replace(self.report, **changes)  # type: ignore[arg-type]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide a result, without importing what they are of."""
+    return {"tf1lift": version("tf1lift"), "tensorflow": tensorflow_version()}
+
+
+def tensorflow_version() -> str:
+    """Return the installed TensorFlow's version, empty where there is none."""
+    for package in TENSORFLOW_PACKAGES:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    return ""
+
+
+def _deciding(settings: Settings) -> dict[str, object]:
+    """Return the settings that a result depends on; where it comes from and goes to do not count."""
+    return {name: getattr(settings, name) for name in ("device", "benchmark", "tolerance", "seed", "allow_nonfinite")}
+
+
+def _remove(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,361 @@
+"""The frozen records that flow between the stages; plain data, so that they cross processes as JSON."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+Shape = tuple[int | None, ...] | None
+"""Dimensions, `None` for one that is free; the whole is `None` where the rank is unknown."""
+
+
+class Format(str, Enum):
+    """What an artifact is, told by its content."""
+
+    SAVED_MODEL = "saved_model"
+    GRAPH_DEF = "graph_def"
+    META_GRAPH = "meta_graph"
+    CHECKPOINT = "checkpoint"
+    KERAS_H5 = "keras_h5"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredObject:
+    """One object of a store; `key` is relative to the store's root and uses ``/``."""
+
+    key: str
+    size_bytes: int
+    etag: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digest:
+    """The size and SHA-256 (lower-case hex) of some bytes; `key` as in `StoredObject`."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One TF1 model found under the source.
+
+    `entry` is the key that a reader opens: the directory of a SavedModel, the file of a
+    GraphDef, the prefix (without ``.meta``) of a checkpoint. `name` says where below the
+    destination the result goes. `problem` is set for what cannot be a model.
+    """
+
+    name: str
+    format: Format
+    entry: str
+    objects: tuple[StoredObject, ...]
+    problem: "ErrorRecord | None" = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the bytes to be pulled."""
+        return sum(stored.size_bytes for stored in self.objects)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftAlone:
+    """An object that is no part of any artifact, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What discovery made of everything under the source."""
+
+    artifacts: tuple[Artifact, ...]
+    left_alone: tuple[LeftAlone, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactOptions:
+    """What a user says in the manifest about one artifact; empty means: find out.
+
+    `inputs` and `outputs` map a signature's argument names to tensor names (``x`` or ``x:0``).
+    `assets` maps a path that the graph names to a key below the source. `samples` and
+    `goldens` are local paths of ``.npz`` files once the supervisor has pulled them.
+    """
+
+    tags: tuple[str, ...] | None = None
+    signatures: tuple[str, ...] = ()
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    assets: dict[str, str] = field(default_factory=dict)
+    tolerance: float | None = None
+    batch_sizes: tuple[int, ...] = ()
+    samples: str = ""
+    goldens: str = ""
+    allow_nonfinite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """An input or output: its argument name, the graph's tensor, dtype name and shape."""
+
+    key: str
+    tensor: str
+    dtype: str
+    shape: Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """A callable part of the model, as in ``SignatureDef``."""
+
+    key: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    method: str = "tensorflow/serving/predict"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something about the artifact that its owner should know; `code` is stable."""
+
+    code: str
+    cause: str
+    remedy: str = ""
+    severity: Literal["info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSummary:
+    """What a reader found in an artifact."""
+
+    format: Format
+    producer: str = ""
+    node_count: int = 0
+    variable_count: int = 0
+    variables_bytes: int = 0
+    signatures: tuple[Signature, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRequest:
+    """Where an artifact lies on this machine, and what its owner says about it."""
+
+    format: Format
+    directory: str
+    entry: str
+    options: ArtifactOptions = ArtifactOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceRequest:
+    """Where models shall run; ``auto`` takes a GPU if TensorFlow lists one."""
+
+    device: Literal["auto", "cpu", "gpu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceReport:
+    """Where models will run; `name` is the GPU's."""
+
+    device: Literal["cpu", "gpu"]
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertRequest:
+    """Lift `source` and write the SavedModel to `saved_model`, an absent directory."""
+
+    source: SourceRequest
+    saved_model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertResult:
+    """What was written, and how the candidate's signatures map on the baseline's tensors."""
+
+    summary: SourceSummary
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyRequest:
+    """Compare the SavedModel as published with the source's own graph.
+
+    `reference` is where the exact run leaves the baseline's answers for the as-run one.
+    """
+
+    source: SourceRequest
+    saved_model: str
+    mode: Literal["exact", "as_run"]
+    tolerance: float
+    reference: str = ""
+    device: Literal["cpu", "gpu"] = "cpu"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputParity:
+    """How far one output of the candidate is from the baseline's, the worst over all samples.
+
+    `relative` is the largest absolute difference over the baseline's largest magnitude
+    (its scale). `max_ulp` counts representable numbers between the two (floats only).
+    `top1` is the share of rows whose largest entry is in the same place.
+    """
+
+    signature: str
+    output: str
+    tensor: str
+    dtype: str
+    verdict: Literal["passed", "failed", "not_run"]
+    tolerance: float
+    max_abs: float | None = None
+    relative: float | None = None
+    max_ulp: int | None = None
+    top1: float | None = None
+    samples: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityResult:
+    """The verdict over all outputs: failed if one failed, passed only if every one was run."""
+
+    mode: Literal["exact", "as_run"]
+    verdict: Literal["passed", "failed", "not_run"]
+    outputs: tuple[OutputParity, ...] = ()
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRequest:
+    """Measure one signature of source and candidate against each other.
+
+    `effort` bounds the cost: ``quick`` ends within some seconds a batch size.
+    """
+
+    source: SourceRequest
+    saved_model: str
+    effort: Literal["quick", "full"]
+    device: Literal["cpu", "gpu"] = "cpu"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Percentiles of one call's time, over all calls of the stable windows."""
+
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    calls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """How baseline or candidate fared at one batch size; `per_s` are examples a second."""
+
+    name: Literal["baseline", "candidate"]
+    throughput_per_s: float
+    latency: Latency
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchMeasurement:
+    """Baseline and candidate, interleaved at one batch size.
+
+    `ratio` is candidate throughput over baseline throughput; `ratio_low` and `ratio_high`
+    bound it (bootstrap, 95 %). `stable` says whether the last windows agreed.
+    """
+
+    batch_size: int
+    feeding: Literal["host", "device"]
+    baseline: Contender
+    candidate: Contender
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    stable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkResult:
+    """The sweep over batch sizes, with what ran it; `reason` says why there is none."""
+
+    verdict: Literal["measured", "unstable", "not_run"]
+    reason: str = ""
+    signature: str = ""
+    measurements: tuple[BatchMeasurement, ...] = ()
+    load_ms: dict[str, float] = field(default_factory=dict)
+    first_call_ms: dict[str, float] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorRecord:
+    """A `JobError` as plain data."""
+
+    exit_code: int
+    code_name: str
+    what: str
+    where: str = ""
+    remedy: str = ""
+    stage: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageTiming:
+    """How long a stage took, seen from the supervisor, and what its worker used."""
+
+    stage: str
+    wall_s: float
+    peak_memory_bytes: int = 0
+
+
+Status = Literal["published", "already_published", "not_published"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactReport:
+    """Everything a run says about one artifact: ``report.json`` is this record.
+
+    Exactly one of `error` and a published model: `status` is ``not_published`` if and only if
+    there is an `error`. `place` is the directory below the destination with model and report.
+    """
+
+    artifact: Artifact
+    status: Status
+    plan: str = ""
+    place: str = ""
+    sources: tuple[Digest, ...] = ()
+    summary: SourceSummary | None = None
+    parity: ParityResult | None = None
+    as_run: ParityResult | None = None
+    benchmark: BenchmarkResult | None = None
+    timings: tuple[StageTiming, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    error: ErrorRecord | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedFile:
+    """One file of an attempt; `path` is relative to the attempt's directory."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """``commit.json``: written last and never again; what it lists is published."""
+
+    artifact: str
+    plan: str
+    attempt: str
+    files: tuple[PublishedFile, ...]
+    verdict: str
+    versions: dict[str, str]

@@ -1,0 +1,93 @@
+"""Every knob of the job, once: its flag, its ``JOB_*`` variable, its default and its unit.
+
+The command line is generated from these fields, and so is the reference in the documentation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Final, Literal, get_args, get_type_hints
+
+from job.errors import UsageError
+
+ENVIRONMENT_PREFIX: Final = "JOB_"
+
+INDEX_VARIABLES: Final = ("JOB_COMPLETION_INDEX", "AWS_BATCH_JOB_ARRAY_INDEX", "BATCH_TASK_INDEX")
+"""Where Kubernetes, AWS Batch and GCP Batch say which share of the work is ours."""
+
+COUNT_VARIABLES: Final = ("JOB_SHARD_COUNT", "AWS_BATCH_JOB_ARRAY_SIZE", "BATCH_TASK_COUNT")
+"""How many shares there are; Kubernetes does not say, so its manifest sets ``JOB_SHARD_COUNT``."""
+
+
+def _knob(default: Any, description: str, *, minimum: float | None = None, metavar: str = "") -> Any:  # noqa: ANN401 - a dataclass field stands for a value of any type
+    metadata = {"description": description, "minimum": minimum, "metavar": metavar}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one run is asked to do."""
+
+    source: str = _knob("", "A prefix or one artifact: a path, or s3://bucket/prefix.", metavar="URI")
+    dest: str = _knob("", "Where results are published: a path, or s3://bucket/prefix.", metavar="URI")
+    only: str = _knob("*", "Take only artifacts whose name matches this pattern.", metavar="GLOB")
+    manifest: str = _knob("", "What you say about single artifacts (YAML, path or s3://).", metavar="FILE")
+    device: Literal["auto", "cpu", "gpu"] = _knob(
+        "auto", "Where models run; gpu ends with code 73 where no GPU can be used."
+    )
+    benchmark: Literal["off", "quick", "full"] = _knob("quick", "How long to measure throughput and latency.")
+    tolerance: float = _knob(1e-5, "Largest accepted error of a 32-bit float output, relative to its scale.", minimum=0)
+    seed: int = _knob(0, "Seed of the synthesised inputs.", minimum=0)
+    scratch: str = _knob(
+        "", "Directory for pulled and converted files; default: the system's temporary directory.", metavar="DIR"
+    )
+    stage_timeout_s: int = _knob(900, "A worker is stopped after this many seconds in one stage.", minimum=1)
+    shard_index: int | None = _knob(
+        None, "Which share of the artifacts to take; default: the batch engine's index.", minimum=0
+    )
+    shard_count: int | None = _knob(None, "How many shares there are.", minimum=1)
+    log_format: Literal["auto", "json", "text"] = _knob("auto", "auto: text on a terminal, JSON lines elsewhere.")
+    allow_nonfinite: bool = _knob(False, "Convert models whose weights hold NaN or infinity.")
+
+
+def knobs() -> tuple[Field[Any], ...]:
+    """Return the fields of `Settings` in the order in which help lists them."""
+    return fields(Settings)
+
+
+def kind_of(knob: Field[Any]) -> Any:  # noqa: ANN401 - a type expression
+    """Return a knob's type with ``None`` taken away: ``int | None`` is ``int`` to a command line."""
+    hint = get_type_hints(Settings)[knob.name]
+    return (
+        next((arm for arm in get_args(hint) if arm in (int, float, str)), hint)
+        if get_args(hint)[-1:] == (type(None),)
+        else hint
+    )
+
+
+def shard_from(settings: Settings, environment: Mapping[str, str]) -> tuple[int, int]:
+    """Return (index, count): the settings', else the batch engine's, else the whole.
+
+    Raises `UsageError` if two engines' variables disagree or the count is missing.
+    """
+    index = settings.shard_index if settings.shard_index is not None else _agreed(environment, INDEX_VARIABLES)
+    count = settings.shard_count if settings.shard_count is not None else _agreed(environment, COUNT_VARIABLES)
+    if index is not None and count is None:
+        raise UsageError(
+            f"shard index {index} is set, but not how many shards there are",
+            remedy="set --shard-count or JOB_SHARD_COUNT",
+        )
+    return (index or 0, count or 1)
+
+
+def _agreed(environment: Mapping[str, str], names: tuple[str, ...]) -> int | None:
+    found = {name: environment[name] for name in names if environment.get(name)}
+    if len(set(found.values())) > 1:
+        said = ", ".join(f"{name}={value}" for name, value in found.items())
+        raise UsageError(f"the batch engines' variables disagree: {said}", remedy="leave only one of them set")
+    value = next(iter(found.values()), None)
+    if value is not None and not value.isdigit():
+        raise UsageError(
+            f"{next(iter(found))}={value} is not a whole number",
+            remedy="unset it, or pass --shard-index and --shard-count",
+        )
+    return None if value is None else int(value)

@@ -1,0 +1,86 @@
+"""Stores that artifacts come from and results go to, picked by URI.
+
+A new store is one module with a class that keeps the `Storage` contract, and one line in `STORES`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from job.errors import NoInput, UsageError
+from job.storage.base import Storage
+from job.storage.keys import EVERYTHING, Selection, belonging_to
+from job.storage.local import LocalStorage
+
+
+def open_storage(uri: str) -> Storage:
+    """Return the store at `uri`: a path, ``file:///path`` or ``s3://bucket/prefix``.
+
+    Nothing is touched, and it need not exist: a destination may not yet. Raises `UsageError` for
+    what is no such URI.
+    """
+    return _open(uri, EVERYTHING)
+
+
+def open_source(uri: str) -> Storage:
+    """Return the store that `uri` names as a source: all below it, or a single artifact.
+
+    Where `uri` names one object, the root is its parent and listing yields what belongs to it:
+    of ``dir/model.ckpt-5`` or ``dir/model.ckpt-5.meta`` the parts of that checkpoint, of
+    ``dir/saved_model.pb`` its variables and assets, of ``dir/frozen.pb`` nothing else. All below
+    the parent can be read by key, for assets that a manifest names. Raises `NoInput` where there
+    is nothing, and what listing raises.
+    """
+    whole = open_storage(uri)
+    if _lists_something(whole):
+        return whole
+    parent, slash, name = uri.rpartition("/")
+    if name and not parent.endswith(":/"):
+        single = _open(parent or slash or ".", belonging_to(name))
+        if _lists_something(single):
+            return single
+    raise NoInput("there is nothing at the source", where=uri, remedy="name a prefix or an artifact that exists")
+
+
+def _open(uri: str, selection: Selection) -> Storage:
+    scheme = uri.partition("://")[0] if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", uri) else ""
+    if not uri:
+        raise UsageError("a URI is empty", remedy=_SUPPORTED)
+    if scheme not in STORES:
+        raise UsageError(f"{scheme}:// is no store that we know", where=uri, remedy=_SUPPORTED)
+    return STORES[scheme](uri, selection)
+
+
+def _open_path(uri: str, selection: Selection) -> Storage:
+    return LocalStorage(Path(uri), selection)
+
+
+def _open_file(uri: str, selection: Selection) -> Storage:
+    parts = urlsplit(uri)
+    if parts.netloc not in ("", "localhost"):
+        raise UsageError("a file URI names no host", where=uri, remedy="write file:///path")
+    return LocalStorage(Path(unquote(parts.path) or "/"), selection)
+
+
+def _open_s3(uri: str, selection: Selection) -> Storage:
+    from job.storage.s3 import S3Storage  # noqa: PLC0415 - boto3 would slow every start down
+
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise UsageError("no bucket is named", where=uri, remedy="write s3://bucket/prefix")
+    return S3Storage(bucket, prefix, selection)
+
+
+STORES: Final[Mapping[str, Callable[[str, Selection], Storage]]] = {
+    "": _open_path,
+    "file": _open_file,
+    "s3": _open_s3,
+}
+
+_SUPPORTED: Final = "use a path, file:///path or s3://bucket/prefix; other clouds speak S3 too: AWS_ENDPOINT_URL_S3"
+
+
+def _lists_something(store: Storage) -> bool:
+    return any(True for _ in store.list())

@@ -1,0 +1,44 @@
+"""What keys may be, and which of them a URI that names one artifact is about."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from job.errors import Refused
+
+_CHECKPOINT_PART: Final = r"\.meta|\.index|\.data-\d+-of-\d+"
+_SHARD: Final = r"-\d+-of-\d+"  # of a checkpoint in TensorFlow's first format
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The objects that a store lists: those whose keys match; all of these begin with `prefix`."""
+
+    prefix: str = ""
+    keys: re.Pattern[str] = re.compile(".*", re.DOTALL)
+
+    def has(self, key: str) -> bool:
+        """Return whether an object with this key is listed."""
+        return self.keys.fullmatch(key) is not None
+
+    def narrow(self, prefix: str) -> str:
+        """Return the prefix to search for what begins with `prefix` and is listed."""
+        return max(prefix, self.prefix, key=len)
+
+
+EVERYTHING: Final = Selection()
+
+
+def belonging_to(name: str) -> Selection:
+    """Return what belongs to the artifact that is found by the object `name` beside it."""
+    if name in ("saved_model.pb", "saved_model.pbtxt"):
+        return Selection(keys=re.compile(rf"{re.escape(name)}|variables/.*|assets(\.extra)?/.*", re.DOTALL))
+    stem = re.sub(rf"({_CHECKPOINT_PART})$", "", name)
+    return Selection(prefix=stem, keys=re.compile(rf"{re.escape(stem)}({_CHECKPOINT_PART}|{_SHARD})?"))
+
+
+def plain(key: str) -> str:
+    """Return `key` if its parts are plain names, so that it stays below any root; else raise `Refused`."""
+    if "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
+        raise Refused(f"{key!r} is no plain relative key", remedy="rename it without empty parts, '.' and '..'")
+    return key

@@ -1,0 +1,171 @@
+"""A directory as a store."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from job.errors import BadInput, Denied, Refused
+from job.records import Digest, StoredObject
+from job.storage.files import PART_PREFIX, chunks_of, local_io, place_new, save
+from job.storage.keys import EVERYTHING, Selection, plain
+
+_TRIES: Final = 4  # the first, and three more where the file changes meanwhile
+
+
+class LocalStorage:
+    """The files below `root`; keeps the `Storage` contract.
+
+    Directories behind links are not listed. A link to a file is; to read it raises `Refused`
+    where it leads out of the root.
+    """
+
+    def __init__(self, root: Path, selection: Selection = EVERYTHING) -> None:
+        self.uri = str(root)
+        self._root = root
+        self._selection = selection
+
+    def supports_create_only(self) -> bool:
+        """See `Storage`; links and exclusive opening are create-only everywhere."""
+        with local_io(self._root):
+            save(self._root / "probe", [b""], key="probe", place=_forget, durable=False)
+        return True
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """See `Storage`."""
+        directory = self._selection.narrow(prefix).rpartition("/")[0]
+        start = self._root / plain(directory) if directory else self._root
+        for stored in _walk(start, f"{directory}/" if directory else ""):
+            if stored.key.startswith(prefix) and self._selection.has(stored.key):
+                yield stored
+
+    def read(self, key: str, *, limit_bytes: int | None = None) -> bytes:
+        """See `Storage`."""
+        path = self._readable(key)
+        with _reading(path), path.open("rb") as file:
+            return file.read(-1 if limit_bytes is None else limit_bytes)
+
+    def download(self, stored: StoredObject, path: Path) -> Digest:
+        """See `Storage`; the bytes are of one version of the file."""
+        source = self._readable(stored.key)
+        for _ in range(_TRIES):
+            with suppress(_Changed), local_io(path):
+                return save(path, _source_chunks(source), key=stored.key, durable=False)
+        raise BadInput(
+            f"the file changed during each of {_TRIES} reads", where=str(source), remedy="run again when it is complete"
+        )
+
+    def upload(self, path: Path, key: str) -> None:
+        """See `Storage`."""
+        with local_io(path):
+            save(self._root / plain(key), chunks_of(path), key=key)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """See `Storage`."""
+        path = self._root / plain(key)
+        with local_io(path):
+            try:
+                save(path, [data], key=key, place=place_new)
+            except FileExistsError:
+                if not os.path.lexists(path):  # a file where a directory should be
+                    raise
+                return False
+        return True
+
+    def replace(self, key: str, data: bytes) -> None:
+        """See `Storage`."""
+        path = self._root / plain(key)
+        with local_io(path):
+            save(path, [data], key=key)
+
+    def delete(self, key: str) -> None:
+        """See `Storage`; directories left empty go too, as an object store has none."""
+        path = self._root / plain(key)
+        with local_io(path):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # the first one that is not empty
+            for parent in path.relative_to(self._root).parents[:-1]:
+                (self._root / parent).rmdir()
+
+    def _readable(self, key: str) -> Path:
+        path = self._root / plain(key)
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._root)):
+            raise Refused("a link leads out of the source", where=str(path), remedy="put the file itself there")
+        with _reading(path):
+            if path.exists() and not path.is_file():
+                raise BadInput("this is no file", where=str(path))
+        return path
+
+
+def _walk(directory: Path | str, above: str) -> Iterator[StoredObject]:
+    """Yield what is below `directory` in the order of the keys, which begin with `above`."""
+    for entry in _entries(directory):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, f"{above}{entry.name}/")
+        elif _is_object(entry):
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                stat = _stat(entry)
+                yield StoredObject(key=above + entry.name, size_bytes=stat.st_size, etag=str(stat.st_mtime_ns))
+
+
+def _entries(directory: Path | str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            # "a.b" comes before "a/b", as these are keys
+            return sorted(entries, key=lambda entry: entry.name + "/" * entry.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        remedy = f"let user {os.getuid()} read it"
+        raise Denied(
+            f"the directory cannot be listed: {error.strerror}", where=str(directory), remedy=remedy
+        ) from error
+
+
+def _is_object(entry: os.DirEntry[str]) -> bool:
+    """Leave out what is half-written, directories behind links, and devices, pipes and sockets."""
+    if entry.name.startswith(PART_PREFIX):
+        return False
+    return entry.is_file(follow_symlinks=False) or (entry.is_symlink() and not entry.is_dir())
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result:
+    try:
+        return entry.stat()
+    except OSError:  # a link that leads nowhere
+        return entry.stat(follow_symlinks=False)
+
+
+class _Changed(Exception):
+    """A file became another while it was read."""
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise BadInput(
+            "the file is not there", where=str(path), remedy="check its name, or whether it was moved"
+        ) from error
+    except OSError as error:
+        remedy = f"let user {os.getuid()} read it, or check the disk"
+        raise BadInput(f"the file cannot be read: {error.strerror}", where=str(path), remedy=remedy) from error
+
+
+def _source_chunks(path: Path) -> Iterator[bytes]:
+    with _reading(path):
+        before = _version(path)
+        yield from chunks_of(path)
+        if _version(path) != before:
+            raise _Changed
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _forget(_part: Path, _path: Path) -> None:
+    """Place nothing: whether the directory can be written to is all that a probe asks."""

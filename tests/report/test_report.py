@@ -1,0 +1,258 @@
+import ast
+import re
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from job import wording
+from job.records import ArtifactReport, Signature, TensorSpec
+from job.report import SECTIONS, Section, render_html, render_index
+from job.report.loading import loading_lines
+from tests import samples
+
+VOID = {"meta", "br", "input", "hr", "img", "link"}
+
+
+class Page(HTMLParser):
+    """The text of a page, the tags it is made of, and whether each is closed in its turn."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Check that the innermost open tag is closed."""
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Note text that a reader sees."""
+        if "style" not in self._open and "title" not in self._open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """Return all text on one line."""
+        return " ".join(" ".join(self.words).split())
+
+
+def page(report: ArtifactReport) -> Page:
+    return Page(render_html(report))
+
+
+def links_of(seen: Page) -> Iterator[str | None]:
+    return (attributes["href"] for _, attributes in seen.tags if "href" in attributes)
+
+
+@pytest.mark.parametrize("report", samples.REPORTS)
+def test_every_outcome_renders_with_the_verdict_first(report: ArtifactReport) -> None:
+    """Below the name, the first sentence of any report is its verdict, and the HTML is well formed."""
+    seen = page(report)
+    verdict = seen.text.index(wording.headline(report))
+    assert seen.text.startswith(report.artifact.name)
+    assert all(verdict < seen.text.index(section.title) for section in SECTIONS if section.applies(report))
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
+def test_every_section_of_a_full_report_says_something(section: Section) -> None:
+    """Each section in the list applies to a full report and has a heading and more than that."""
+    html = render_html(samples.PUBLISHED)
+    start = html.index(f'<section id="{section.name}">')
+    words = Page(html[start : html.index("</section>", start) + len("</section>")]).text
+    assert words.startswith(section.title)
+    assert len(words) > len(section.title)
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
+def test_no_section_is_printed_empty(section: Section) -> None:
+    """A section that does not apply leaves no heading behind."""
+    for report in samples.REPORTS:
+        assert (f'<section id="{section.name}">' in render_html(report)) == section.applies(report)
+
+
+@pytest.mark.parametrize("report", samples.REPORTS)
+def test_the_page_needs_nothing_but_itself(report: ArtifactReport) -> None:
+    """No script, image, style sheet or font is fetched, and the page's own policy forbids it."""
+    seen = page(report)
+    assert {tag for tag, _ in seen.tags} & {"script", "img", "link", "iframe", "object"} == set()
+    assert not [attributes for _, attributes in seen.tags if "src" in attributes or "onclick" in attributes]
+    assert re.search(r"url\(|@import", render_html(report)) is None
+    assert "default-src 'none'" in render_html(report)
+
+
+def test_names_cannot_write_html() -> None:
+    """A name with markup, quotes or control characters is shown as text."""
+    name = "<script>alert('1')</script>\x1b[31m\""
+    report = replace(samples.PUBLISHED, artifact=replace(samples.ARTIFACT, name=name))
+    for html in (render_html(report), render_index([report], links={name: "a"})):
+        assert "<script>" not in html
+        assert "\x1b" not in html
+        assert "<script>alert('1')</script>\\x1b[31m\"" in Page(html).text
+
+
+def test_no_secret_is_in_the_report() -> None:
+    """A presigned address in an error loses its query here as in the logs."""
+    assert samples.BROKEN.error is not None
+    error = replace(samples.BROKEN.error, where="https://host/key?X-Amz-Signature=canary")
+    report = replace(samples.BROKEN, error=error)
+    assert "canary" not in render_html(report) + render_index([report])
+
+
+def test_a_failure_says_what_where_and_what_to_do() -> None:
+    """The error's parts and its exit code come first, and nothing says how to load a model that is not there."""
+    text = page(samples.BROKEN).text
+    assert (
+        "What the GraphDef is truncated at byte 1024 Where s3://models/broken/frozen.pb "
+        "What to do upload it again Exit code 40 (bad_input), in stage convert"
+    ) in text
+    assert "saved_model.load" not in text
+
+
+def test_parity_shows_both_questions_apart() -> None:
+    """The gate's figures and those of the model as run are two tables with their own headings."""
+    text = page(samples.PUBLISHED).text
+    gate, as_run = text.index("Is the conversion exact?"), text.index("Does it run as exactly as that?")
+    assert gate < text.index("3.1e-07", gate) < as_run < text.index("4.2e-06", as_run)
+    assert "12" in text[gate:as_run]
+    assert "100.0 %" in text[gate:as_run]
+    assert "Compared on: zeros, batch 1; normal, batch 2." in text
+
+
+def test_parity_failure_names_the_place() -> None:
+    """The reason of a failed output is printed with it."""
+    assert "worst at [0, 17]: baseline 1, candidate 2" in page(samples.PARITY_FAILED).text
+
+
+def test_exact_types_have_no_tolerance() -> None:
+    """Integers are compared exactly, and the table says so."""
+    row = re.search(r"classes.*?</tr>", render_html(samples.PUBLISHED).split('id="parity"')[1], re.DOTALL)
+    assert row is not None
+    assert ">exact<" in row.group()
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        samples.PARITY_FAILED,
+        samples.UNPROVEN,
+        replace(samples.PUBLISHED, as_run=replace(samples.AS_RUN, verdict="failed")),
+    ],
+)
+def test_no_speed_is_printed_for_what_failed_parity(report: ArtifactReport) -> None:
+    """Neither the ratio nor the throughputs that it could be computed from are printed."""
+    text = page(report).text
+    assert "No speed is told" in text
+    for figure in ("1.31x", "1.18", "34.6", "29.3"):
+        assert figure not in text
+
+
+def test_speed_has_interval_and_units() -> None:
+    """Each batch size shows throughputs, latencies with their unit, and the ratio with its interval."""
+    text = page(samples.PUBLISHED).text
+    assert "8 host 29.3 34.6 1.18x 1.15 to 1.21 10.0 / 14.0 10.0 / 14.0" in text
+    assert "TF1, examples/s" in text
+    assert "TF2 p50 / p99, ms" in text
+    assert "Time to load: baseline 1,520 ms, candidate 2,810 ms." in text
+
+
+def test_unstable_is_said_and_its_ratio_kept_back() -> None:
+    """Batch 16 did not settle: its row says so and has no ratio, and a sentence explains it."""
+    text = page(samples.PUBLISHED).text
+    assert "16 host 32.9 35.2 unstable" in text
+    assert "1.07x" not in text
+    assert "Unstable: the last windows of calls differed by more than 10 %" in text
+
+
+def test_every_cell_is_labelled_for_a_narrow_screen() -> None:
+    """Where a phone shows a row as a list, every cell of the table for speeds has the name of its column."""
+    table = render_html(samples.PUBLISHED).split('id="speed"')[1].split("</table>")[0]
+    assert table.count("<td") == table.count("<td data-label=") == 7 * len(samples.BENCHMARK.measurements)
+
+
+class FakeTensorFlow(types.ModuleType):
+    """What the five lines need of TensorFlow, noting what is asked of it."""
+
+    float32 = "float32"
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__("tensorflow")
+        self.calls: list[tuple[str, Any]] = []
+        self.saved_model = types.SimpleNamespace(
+            load=lambda _: types.SimpleNamespace(signatures={signature.key: self._serve})
+        )
+        self._answers = {output.key: output.dtype for output in signature.outputs}
+
+    def zeros(self, shape: list[int], dtype: str) -> tuple[list[int], str]:
+        """Stand for a tensor."""
+        return shape, dtype
+
+    def fill(self, shape: list[int], value: str) -> tuple[list[int], str]:
+        """Stand for a tensor of strings."""
+        return shape, value
+
+    def _serve(self, **arguments: object) -> dict[str, str]:
+        self.calls.extend(arguments.items())
+        return self._answers
+
+
+@pytest.mark.parametrize("key", ["image", "images/encoded:0", 'a "quoted" key'])
+def test_the_lines_for_loading_run(
+    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The five lines are Python, call the signature by its own keys, and read its own outputs."""
+    specs = (
+        TensorSpec(key=key, tensor="x:0", dtype="float32", shape=(None, 3)),
+        TensorSpec(key="text", tensor="t:0", dtype="string", shape=None),
+    )
+    signature = replace(samples.SIGNATURE, inputs=specs)
+    report = replace(samples.PUBLISHED, summary=replace(samples.SUMMARY, signatures=(signature,)))
+    tensorflow = FakeTensorFlow(signature)
+    monkeypatch.setitem(sys.modules, "tensorflow", tensorflow)
+    lines = loading_lines(report)
+    exec("\n".join(lines), {})  # noqa: S102 - that these lines run is what this is about
+    assert len(lines) == 5
+    assert tensorflow.calls == [(key, ([1, 3], "float32")), ("text", ([1], ""))]
+    assert capsys.readouterr().out == "int64 float32\n"
+
+
+def test_the_default_signature_is_the_one_to_load() -> None:
+    """Of several signatures the lines show serving_default, else the first."""
+    other = replace(samples.SIGNATURE, key="embed")
+    for signatures, chosen in (((other, samples.SIGNATURE), "serving_default"), ((other,), "embed")):
+        report = replace(samples.PUBLISHED, summary=replace(samples.SUMMARY, signatures=signatures))
+        assert ast.literal_eval(loading_lines(report)[2].removeprefix("serve = model.signatures")) == [chosen]
+
+
+def test_the_index_lists_every_artifact() -> None:
+    """Status, error and ratio of each, counts of outcomes, and the reason of each failure."""
+    text = Page(render_index(samples.REPORTS)).text
+    assert text.startswith("5 artifacts published 2 already published 1 not published 2")
+    assert "vision/resnet50 SavedModel, 102.4 MB published 3.1e-07 1.18x (1.15 to 1.21), batch 8" in text
+    assert "the GraphDef is truncated at byte 1024; s3://models/broken/frozen.pb; upload it again code 40" in text
+
+
+def test_the_index_links_reports() -> None:
+    """A link is relative to the index and quoted; it can be no script."""
+    links = {samples.ARTIFACT.name: "../../a b/report.html", samples.BROKEN.artifact.name: "javascript:alert(1)"}
+    seen = Page(render_index([samples.PUBLISHED, samples.BROKEN], links=links))
+    assert list(links_of(seen)) == ["../../a%20b/report.html", "javascript%3Aalert%281%29"]
+
+
+def test_an_empty_run_has_an_index() -> None:
+    """A shard without artifacts still publishes what it did."""
+    assert Page(render_index([])).text.startswith("0 artifacts")

@@ -1,0 +1,176 @@
+"""One artifact's report as a run makes it, and what becomes of it when things go otherwise."""
+
+from dataclasses import replace
+from typing import Final
+
+from job.records import (
+    Artifact,
+    ArtifactReport,
+    BatchMeasurement,
+    BenchmarkResult,
+    Contender,
+    Digest,
+    ErrorRecord,
+    Finding,
+    Format,
+    Latency,
+    OutputParity,
+    ParityResult,
+    Signature,
+    SourceSummary,
+    StageTiming,
+    StoredObject,
+    TensorSpec,
+)
+
+ARTIFACT: Final = Artifact(
+    name="vision/resnet50",
+    format=Format.SAVED_MODEL,
+    entry="vision/resnet50",
+    objects=(StoredObject(key="vision/resnet50/saved_model.pb", size_bytes=102_400_000),),
+)
+
+SIGNATURE: Final = Signature(
+    key="serving_default",
+    inputs=(TensorSpec(key="image", tensor="input:0", dtype="float32", shape=(None, 224, 224, 3)),),
+    outputs=(
+        TensorSpec(key="classes", tensor="ArgMax:0", dtype="int64", shape=(None,)),
+        TensorSpec(key="probabilities", tensor="softmax:0", dtype="float32", shape=(None, 1001)),
+    ),
+)
+
+SUMMARY: Final = SourceSummary(
+    format=Format.SAVED_MODEL,
+    producer="TensorFlow 1.15.5",
+    node_count=2346,
+    variable_count=267,
+    variables_bytes=102_228_128,
+    signatures=(SIGNATURE,),
+    findings=(
+        Finding(
+            code="training_switch",
+            cause="is_training was set to False",
+            remedy="export the model for inference",
+            severity="warning",
+        ),
+    ),
+)
+
+CLASSES: Final = OutputParity(
+    signature="serving_default",
+    output="classes",
+    tensor="ArgMax:0",
+    dtype="int64",
+    verdict="passed",
+    tolerance=0.0,
+    max_abs=0.0,
+    samples=("zeros, batch 1", "normal, batch 2"),
+)
+
+PROBABILITIES: Final = OutputParity(
+    signature="serving_default",
+    output="probabilities",
+    tensor="softmax:0",
+    dtype="float32",
+    verdict="passed",
+    tolerance=1e-5,
+    max_abs=2.4e-7,
+    relative=3.1e-7,
+    max_ulp=12,
+    top1=1.0,
+    samples=("zeros, batch 1", "normal, batch 2"),
+)
+
+PARITY: Final = ParityResult(
+    mode="exact", verdict="passed", outputs=(CLASSES, PROBABILITIES), environment={"grappler": "off"}
+)
+
+AS_RUN: Final = replace(
+    PARITY, mode="as_run", outputs=(replace(PROBABILITIES, relative=4.2e-6),), environment={"grappler": "on"}
+)
+
+
+def measurement(batch_size: int, throughput_per_s: float, ratio: float, *, stable: bool = True) -> BatchMeasurement:
+    """Return a measurement whose candidate has `throughput_per_s`; the interval is 0.03 to each side."""
+    latency = Latency(p50_ms=10, p90_ms=11, p95_ms=12, p99_ms=14, calls=120)
+    return BatchMeasurement(
+        batch_size=batch_size,
+        feeding="host",
+        baseline=Contender(name="baseline", throughput_per_s=throughput_per_s / ratio, latency=latency),
+        candidate=Contender(name="candidate", throughput_per_s=throughput_per_s, latency=latency),
+        ratio=ratio,
+        ratio_low=ratio - 0.03,
+        ratio_high=ratio + 0.03,
+        stable=stable,
+    )
+
+
+BENCHMARK: Final = BenchmarkResult(
+    verdict="measured",
+    signature="serving_default",
+    measurements=(measurement(1, 23.8, 1.31), measurement(8, 34.6, 1.18), measurement(16, 35.2, 1.07, stable=False)),
+    load_ms={"baseline": 1520.3, "candidate": 2810.0},
+    first_call_ms={"baseline": 812.1, "candidate": 1033.9},
+    environment={"device": "CPU, 2 cores"},
+)
+
+PUBLISHED: Final = ArtifactReport(
+    artifact=ARTIFACT,
+    status="published",
+    plan="9f2c" * 16,
+    sources=(Digest(key="vision/resnet50/saved_model.pb", size_bytes=102_400_000, sha256="ab" * 32),),
+    summary=SUMMARY,
+    parity=PARITY,
+    as_run=AS_RUN,
+    benchmark=BENCHMARK,
+    timings=(
+        StageTiming(stage="pull", wall_s=1.23),
+        StageTiming(stage="convert", wall_s=8.1, peak_memory_bytes=1_480_000_000),
+    ),
+    environment={"tensorflow": "2.21.0"},
+)
+
+UNPROVEN: Final = replace(
+    PUBLISHED, parity=ParityResult(mode="exact", verdict="not_run", reason="an input is a resource"), as_run=None
+)
+
+ALREADY_PUBLISHED: Final = ArtifactReport(artifact=ARTIFACT, status="already_published", plan="9f2c" * 16)
+
+PARITY_FAILED: Final = replace(
+    PUBLISHED,
+    status="not_published",
+    parity=ParityResult(
+        mode="exact",
+        verdict="failed",
+        outputs=(
+            CLASSES,
+            replace(
+                PROBABILITIES, verdict="failed", relative=0.031, reason="worst at [0, 17]: baseline 1, candidate 2"
+            ),
+        ),
+    ),
+    as_run=None,
+    error=ErrorRecord(
+        exit_code=41,
+        code_name="parity_failed",
+        what="probabilities is off by 0.031",
+        where="index [0, 17]",
+        remedy="report the case",
+        stage="verify",
+    ),
+)
+
+BROKEN: Final = ArtifactReport(
+    artifact=replace(ARTIFACT, name="broken/frozen", format=Format.GRAPH_DEF),
+    status="not_published",
+    error=ErrorRecord(
+        exit_code=40,
+        code_name="bad_input",
+        what="the GraphDef is truncated at byte 1024",
+        where="s3://models/broken/frozen.pb",
+        remedy="upload it again",
+        stage="convert",
+    ),
+)
+
+REPORTS: Final = (PUBLISHED, UNPROVEN, ALREADY_PUBLISHED, PARITY_FAILED, BROKEN)

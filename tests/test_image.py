@@ -1,0 +1,120 @@
+"""The built image does the whole job in a sandbox: read-only root, no capability, no network, uid 10001."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODELS = ("resnet50_checkpoint", "resnet50_frozen_pb", "resnet50_saved_model")
+IMAGE = os.environ.get("TF1LIFT_TEST_IMAGE", "")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not IMAGE, reason="TF1LIFT_TEST_IMAGE names no image; scripts/test-image builds one"),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that is mounted at /data: three models below in/, and out/ open to the container's user."""
+    folder = tmp_path_factory.mktemp("data")
+    folder.chmod(0o755)
+    for model in MODELS:
+        source = ROOT / "tests/goldens" / model
+        shutil.copytree(source, folder / "in" / model, ignore=shutil.ignore_patterns("case.json", "golden.npz"))
+    for name in ("out", "sharded", "interrupted"):
+        (folder / name).mkdir()
+        (folder / name).chmod(0o777)
+    return folder
+
+
+def start(data: Path, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
+    """Start the image's entrypoint with /data mounted."""
+    command = [str(ROOT / "scripts/run-image"), "--tag", IMAGE, *arguments]
+    environment = os.environ | {"DATA": str(data), "JOB_BENCHMARK": "off"} | variables
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(data: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run the image's entrypoint to its end."""
+    with start(data, *arguments, **variables) as process:
+        out, err = process.communicate(timeout=600)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def commits(folder: Path) -> list[str]:
+    """Return the names of the artifacts that have a commit below a destination."""
+    return sorted(str(path.relative_to(folder).parent.parent) for path in folder.rglob("commit.json"))
+
+
+@pytest.fixture(scope="module")
+def converted(data: Path) -> "subprocess.CompletedProcess[str]":
+    """A run over the three models."""
+    return run(data, "run", "--source", "/data/in", "--dest", "/data/out")
+
+
+def test_the_entrypoint_is_the_job(data: Path) -> None:
+    """What follows the image's name is the job's command line."""
+    ended = run(data, "--help")
+    assert ended.returncode == 0
+    assert "inspect" in ended.stdout
+
+
+def test_the_image_converts_every_format(converted: "subprocess.CompletedProcess[str]", data: Path) -> None:
+    """Checkpoint, frozen graph and SavedModel are published, by the container's own user."""
+    assert converted.returncode == 0, converted.stderr[-2000:]
+    assert len(commits(data / "out")) == len(MODELS)
+    assert {path.stat().st_uid for path in (data / "out").rglob("commit.json")} == {10001}
+
+
+@pytest.mark.usefixtures("converted")
+def test_a_second_run_publishes_nothing_new(data: Path) -> None:
+    """What is committed is skipped: not one published file is new or changed."""
+
+    def published() -> dict[Path, int]:
+        files = (path for path in (data / "out").rglob("*") if path.is_file() and "_runs" not in path.parts)
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    before = published()
+    assert run(data, "run", "--source", "/data/in", "--dest", "/data/out").returncode == 0
+    assert published() == before
+
+
+def test_the_completion_index_picks_the_share(data: Path) -> None:
+    """As pods of an Indexed Job, three containers together convert each of the three models once."""
+    shares = []
+    for index in range(3):
+        before = commits(data / "sharded")
+        variables = {"JOB_COMPLETION_INDEX": str(index), "JOB_SHARD_COUNT": "3"}
+        ended = run(data, "run", "--source", "/data/in", "--dest", "/data/sharded", **variables)
+        assert ended.returncode == 0, ended.stderr[-2000:]
+        shares.append(len(commits(data / "sharded")) - len(before))
+    assert sum(shares) == len(MODELS)
+
+
+def test_an_empty_source_has_its_own_exit_code(data: Path) -> None:
+    """The job's exit code is the container's: 43 where there is nothing to do."""
+    assert run(data, "run", "--source", "/data/sharded/none", "--dest", "/data/out").returncode == 43
+
+
+@pytest.fixture
+def running(data: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A run that has begun: it has logged its first event."""
+    process = start(data, "run", "--source", "/data/in", "--dest", "/data/interrupted", "--log-format", "json")
+    assert process.stderr is not None
+    assert process.stderr.readline()
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_sigterm_ends_the_container_with_its_own_code(running: "subprocess.Popen[str]") -> None:
+    """As process 1 the job heeds the signal that every engine stops it with, within their ten seconds."""
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=10)
+    assert running.returncode == 75
