@@ -8,20 +8,21 @@ ARG FLAVOUR=gpu
 
 FROM ${BASE_IMAGE} AS build
 ARG FLAVOUR
-RUN python3 -m venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH
-COPY requirements-${FLAVOUR}.lock /requirements.lock
+RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
+ENV PATH=/opt/build/bin:$PATH
+WORKDIR /src
+COPY requirements-build.lock requirements-${FLAVOUR}.lock ./
 # The secrets are optional: a package index and an authority that only the building machine knows, and that no layer may.
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca.crt,target=/run/secrets/ca.crt \
     if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi \
-    && pip install --require-hashes --only-binary :all: -r /requirements.lock \
-    && pip uninstall --yes pip
-WORKDIR /app
-COPY LICENSE ./
+    && pip install --require-hashes --only-binary :all: -r requirements-build.lock \
+    && pip --python /opt/venv install --require-hashes --only-binary :all: -r "requirements-${FLAVOUR}.lock"
+COPY LICENSE README.md pyproject.toml ./
 COPY job job
-RUN python -m compileall -q job
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+    && pip --python /opt/venv install --no-cache-dir --no-deps --no-index dist/*.whl
 
 # An image that asks for GPUs gets all of them wherever NVIDIA's runtime is the default one, so the CPU flavour asks for none.
 FROM ${BASE_IMAGE} AS cpu
@@ -31,10 +32,8 @@ ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 # hadolint ignore=DL3006
 FROM ${FLAVOUR}
 COPY --from=build /opt/venv /opt/venv
-COPY --from=build /app /app
 # A read-only root suits it: everything is compiled, and only /tmp is written, by whatever user it runs as.
 ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-WORKDIR /app
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "job"]
 CMD ["--help"]

@@ -46,8 +46,12 @@ def inspect(settings: Settings, environment: Mapping[str, str], *, as_json: bool
         print_listing(listing)
     found = tuple(_read_all(settings, environment, source, listing.artifacts, show=not as_json)) if details else ()
     if as_json:
-        inspected = found or tuple(Inspected(artifact=artifact, error=artifact.problem) for artifact in listing.artifacts)
-        click.echo(codec.dumps(Inspection(uri=settings.source, artifacts=inspected, left_alone=listing.left_alone), indent=2))
+        inspected = found or tuple(
+            Inspected(artifact=artifact, error=artifact.problem) for artifact in listing.artifacts
+        )
+        click.echo(
+            codec.dumps(Inspection(uri=settings.source, artifacts=inspected, left_alone=listing.left_alone), indent=2)
+        )
     return exit_code_of(one.error.exit_code for one in found if one.error)
 
 
@@ -61,16 +65,24 @@ def _read_all(
             for number, artifact in enumerate(artifacts):
                 options = options_of(settings, manifest, artifact, Path(scratch))
                 directory = Path(scratch, f"artifact-{number}")
-                one = _read(settings, forkserver, source, artifact, SourceRequest(
-                    format=artifact.format, directory=str(directory), entry=artifact.entry, options=options
-                ))
+                one = _read(
+                    settings,
+                    forkserver,
+                    source,
+                    artifact,
+                    SourceRequest(
+                        format=artifact.format, directory=str(directory), entry=artifact.entry, options=options
+                    ),
+                )
                 found.append(one)
                 if show:
                     _show(one)
         return found
 
 
-def _read(settings: Settings, forkserver: Forkserver, source: Storage, artifact: Artifact, request: SourceRequest) -> Inspected:
+def _read(
+    settings: Settings, forkserver: Forkserver, source: Storage, artifact: Artifact, request: SourceRequest
+) -> Inspected:
     try:
         if artifact.problem is not None:
             raise from_record(artifact.problem)

@@ -68,12 +68,12 @@ def process(shop: Workshop, artifact: Artifact, options: ArtifactOptions) -> Art
     with ExitStack() as cleanup:
         cleanup.callback(_remove, work)
         with capture(work / "out" / "log.jsonl", artifact=artifact.name):
-            report = _Attempt(shop, artifact, options, work).run()
+            report = Attempt(shop, artifact, options, work).run()
     shop.progress.artifact_finished(report)
     return report
 
 
-class _Attempt:
+class Attempt:
     """One try at one artifact; `report` grows as the stages end."""
 
     def __init__(self, shop: Workshop, artifact: Artifact, options: ArtifactOptions, work: Path) -> None:
@@ -102,7 +102,9 @@ class _Attempt:
             raise from_record(self._artifact.problem)
         with self._timed("pull"):
             sources = pull(self._shop.source, self._artifact, self._source)
-        plan = publishing.plan_of(sources, versions(), {"options": self._options, "settings": _deciding(self._shop.settings)})
+        plan = publishing.plan_of(
+            sources, versions(), {"options": self._options, "settings": _deciding(self._shop.settings)}
+        )
         self._update(sources=sources, plan=plan)
 
     def _is_published(self) -> bool:
@@ -117,7 +119,9 @@ class _Attempt:
             format=self._artifact.format, directory=str(self._source), entry=self._artifact.entry, options=self._options
         )
         saved_model = str(self._out / "saved_model")
-        converted = self._stage("exact", "convert", ConvertRequest(source=request, saved_model=saved_model), ConvertResult)
+        converted = self._stage(
+            "exact", "convert", ConvertRequest(source=request, saved_model=saved_model), ConvertResult
+        )
         self._update(summary=converted.summary)
         exact = self._verify("exact", request, saved_model)
         self._update(parity=exact)
@@ -125,7 +129,10 @@ class _Attempt:
         self._update(as_run=as_run)
         for parity in (exact, as_run):
             if parity.verdict == "failed":
-                raise ParityFailed(f"the SavedModel differs from the TF1 graph: {parity.reason}", remedy="see the parity table in its report")
+                raise ParityFailed(
+                    f"the SavedModel differs from the TF1 graph: {parity.reason}",
+                    remedy="see the parity table in its report",
+                )
         self._benchmark(request, saved_model)
 
     def _verify(self, mode: Mode, request: SourceRequest, saved_model: str) -> ParityResult:
@@ -136,7 +143,9 @@ class _Attempt:
                 source=request,
                 saved_model=saved_model,
                 mode=mode,
-                tolerance=self._options.tolerance if self._options.tolerance is not None else self._shop.settings.tolerance,
+                tolerance=self._options.tolerance
+                if self._options.tolerance is not None
+                else self._shop.settings.tolerance,
                 reference=str(self._reference),
                 device=self._shop.device.device,
                 seed=self._shop.settings.seed,
@@ -151,7 +160,11 @@ class _Attempt:
             self._update(benchmark=BenchmarkResult(verdict="not_run", reason="--benchmark off"))
             return
         wanted = BenchmarkRequest(
-            source=request, saved_model=saved_model, effort=settings.benchmark, device=self._shop.device.device, seed=settings.seed
+            source=request,
+            saved_model=saved_model,
+            effort=settings.benchmark,
+            device=self._shop.device.device,
+            seed=settings.seed,
         )
         try:
             self._update(benchmark=self._stage("as_run", "benchmark", wanted, BenchmarkResult))
@@ -178,18 +191,28 @@ class _Attempt:
 
     def _fail(self, error: JobError) -> None:
         """Publish the report alone; if even that fails, the first error is what counts."""
-        self._update(status="not_published", error=error.to_record())
-        log.error("artifact_failed", code=error.exit_code, name=error.code_name, reason=str(error))
+        record = error.to_record()
+        record = replace(record, what=self._without_scratch(record.what), where=self._without_scratch(record.where))
+        self._update(status="not_published", error=record)
+        log.error("artifact_failed", code=error.exit_code, name=error.code_name, reason=str(from_record(record)))
         self._write_report()
         try:
             place = publishing.publish_failure(
-                self._shop.dest, artifact=self._artifact.name, plan=self.report.plan, attempt=self._id, directory=self._out
+                self._shop.dest,
+                artifact=self._artifact.name,
+                plan=self.report.plan,
+                attempt=self._id,
+                directory=self._out,
             )
         except JobError as second:
             log.warning("report_upload_failed", reason=str(second))
         else:
             self._update(place=place)
             log.info("report_published", place=place)
+
+    def _without_scratch(self, text: str) -> str:
+        """Name files as the user knows them: below the source, not below this machine's scratch."""
+        return text.replace(f"{self._source}/", "")
 
     def _write_report(self) -> None:
         (self._out / "report.json").write_text(codec.dumps(self.report, indent=2) + "\n")
@@ -199,7 +222,9 @@ class _Attempt:
         """Run one stage in a worker and keep its time, also of one that failed."""
         name = stage if mode == "exact" else f"{stage} as run"
         self._shop.progress.stage(self._artifact.name, name)
-        result, timing = self._shop.forkservers[mode].run(stage, request, kind, timeout_s=self._shop.settings.stage_timeout_s)
+        result, timing = self._shop.forkservers[mode].run(
+            stage, request, kind, timeout_s=self._shop.settings.stage_timeout_s
+        )
         self._update(timings=(*self.report.timings, replace(timing, stage=name)))
         log.info("stage_ended", stage=name, wall_s=timing.wall_s, peak_memory_bytes=timing.peak_memory_bytes)
         return result

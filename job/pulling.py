@@ -36,4 +36,3 @@ def local_path(directory: Path, key: str) -> Path:
     path = directory.joinpath(*parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
-

@@ -57,17 +57,32 @@ def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
     with ExitStack() as cleanup:
         cleanup.enter_context(_signals())
         scratch = cleanup.enter_context(_scratch(settings))
-        forkservers = {mode: cleanup.enter_context(Forkserver(mode, scratch, environment)) for mode in ("exact", "as_run")}
+        forkservers = {
+            mode: cleanup.enter_context(Forkserver(mode, scratch, environment)) for mode in ("exact", "as_run")
+        }
         source, dest = open_source(settings.source), open_storage(settings.dest)
         listing = discover(source, only=settings.only)
         manifest = read_manifest(settings, [artifact.name for artifact in listing.artifacts], scratch)
         mine = share_of(listing.artifacts, index=index, count=count)
-        log.info("run_started", artifacts=len(listing.artifacts), mine=len(mine), left_alone=len(listing.left_alone), shard=index, shards=count)
+        log.info(
+            "run_started",
+            artifacts=len(listing.artifacts),
+            mine=len(mine),
+            left_alone=len(listing.left_alone),
+            shard=index,
+            shards=count,
+        )
         run_id = _begin(dest, index)
         device = probe_device(forkservers["as_run"], settings) if mine else DeviceReport(device="cpu", name="")
         shown = cleanup.enter_context(progress(len(mine)))
         shop = Workshop(
-            settings=settings, source=source, dest=dest, scratch=scratch, device=device, forkservers=forkservers, progress=shown
+            settings=settings,
+            source=source,
+            dest=dest,
+            scratch=scratch,
+            device=device,
+            forkservers=forkservers,
+            progress=shown,
         )
         reports = _process_all(shop, mine, manifest)
         summary = RunSummary(
@@ -120,7 +135,9 @@ def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scrat
 
 def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:
     """Find out where models will run; raises `DeviceError` where a GPU is required and cannot be used."""
-    device, _ = forkserver.run("probe_device", DeviceRequest(device=settings.device), DeviceReport, timeout_s=settings.stage_timeout_s)
+    device, _ = forkserver.run(
+        "probe_device", DeviceRequest(device=settings.device), DeviceReport, timeout_s=settings.stage_timeout_s
+    )
     log.info("device_chosen", device=device.device, name=device.name)
     return device
 
@@ -163,7 +180,9 @@ def _end(dest: Storage, summary: RunSummary) -> None:
     home = f"_runs/{summary.run}"
     try:
         dest.replace(f"{home}/shard-{summary.shard_index}.json", codec.dumps(summary, indent=2).encode() + b"\n")
-        dest.replace(f"{home}/index-{summary.shard_index}.html", render_index(summary.reports, links=_links(summary)).encode())
+        dest.replace(
+            f"{home}/index-{summary.shard_index}.html", render_index(summary.reports, links=_links(summary)).encode()
+        )
     except JobError as error:
         log.warning("summary_upload_failed", reason=str(error))
 
@@ -188,11 +207,17 @@ def _absolute(uri: str) -> str:
 @contextmanager
 def _scratch(settings: Settings) -> Iterator[Path]:
     try:
-        with tempfile.TemporaryDirectory(prefix="tf1lift-", dir=settings.scratch or None, ignore_cleanup_errors=True) as directory:
+        with tempfile.TemporaryDirectory(
+            prefix="tf1lift-", dir=settings.scratch or None, ignore_cleanup_errors=True
+        ) as directory:
             yield Path(directory)
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         if error.filename and settings.scratch and str(error.filename).startswith(settings.scratch):
-            raise LocalIOError(f"the scratch directory cannot be used: {error.strerror}", where=settings.scratch, remedy="choose another --scratch") from error
+            raise LocalIOError(
+                f"the scratch directory cannot be used: {error.strerror}",
+                where=settings.scratch,
+                remedy="choose another --scratch",
+            ) from error
         raise
 
 

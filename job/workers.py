@@ -31,8 +31,6 @@ START_TIMEOUT_S: Final = 180
 TAIL_BYTES: Final = 8192
 
 
-
-
 class Forkserver:
     """A process that has imported TensorFlow and forks a child for each stage.
 
@@ -60,7 +58,9 @@ class Forkserver:
             ended = self._receive(timeout_s, stage, pid)
         finally:
             self._kill(pid)
-        timing = StageTiming(stage=stage, wall_s=round(time.monotonic() - start, 3), peak_memory_bytes=ended["peak_memory_bytes"])
+        timing = StageTiming(
+            stage=stage, wall_s=round(time.monotonic() - start, 3), peak_memory_bytes=ended["peak_memory_bytes"]
+        )
         return _result(files, stage, ended["status"], result), timing
 
     def close(self) -> None:
@@ -74,12 +74,18 @@ class Forkserver:
     def __enter__(self) -> "Forkserver":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _start(self) -> "subprocess.Popen[bytes]":
         environment = {name: value for name, value in self._environment.items() if _may_pass(name)}
-        environment |= {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"} if self._mode == "exact" else {"TF_CPP_MIN_LOG_LEVEL": "2"}
+        environment |= (
+            {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"}
+            if self._mode == "exact"
+            else {"TF_CPP_MIN_LOG_LEVEL": "2"}
+        )
         with (self._scratch / f"{self._mode}.log").open("ab") as errors:
             return subprocess.Popen(
                 [sys.executable, "-m", "job.zygote"],
@@ -115,7 +121,10 @@ class Forkserver:
             self._kill(pid)
             if pid:
                 self._process.stdout.readline()
-            raise Poison(f"the {stage} stage did not end within {timeout_s:g} s and was stopped", remedy="raise --stage-timeout-s, or look for an endless loop")
+            raise Poison(
+                f"the {stage} stage did not end within {timeout_s:g} s and was stopped",
+                remedy="raise --stage-timeout-s, or look for an endless loop",
+            )
         line = self._process.stdout.readline()
         if not line:
             raise self._gone()
@@ -125,7 +134,10 @@ class Forkserver:
     def _gone(self) -> JobError:
         text = _tail(self._scratch / f"{self._mode}.log").strip().splitlines()
         reason = text[-1] if text else "without a word"
-        return Internal(f"the process that holds TensorFlow ended: {reason}", remedy="is TensorFlow installed and the memory sufficient?")
+        return Internal(
+            f"the process that holds TensorFlow ended: {reason}",
+            remedy="is TensorFlow installed and the memory sufficient?",
+        )
 
     @staticmethod
     def _kill(pid: int) -> None:
@@ -140,9 +152,16 @@ class Forkserver:
 def _result(files: Mapping[str, str], stage: str, status: int, kind: type[Result]) -> Result:
     path, tail = Path(files["result"]), _tail(Path(files["log"]))
     if not path.exists():
-        ended = f"signal {signal.Signals(os.WTERMSIG(status)).name}" if os.WIFSIGNALED(status) else f"status {os.waitstatus_to_exitcode(status)}"
+        ended = (
+            f"signal {signal.Signals(os.WTERMSIG(status)).name}"
+            if os.WIFSIGNALED(status)
+            else f"status {os.waitstatus_to_exitcode(status)}"
+        )
         log.warning("worker_died", stage=stage, ended=ended, output=tail)
-        raise Poison(f"the worker ended in the {stage} stage without a result ({ended})", remedy="see log.jsonl for what it said last")
+        raise Poison(
+            f"the worker ended in the {stage} stage without a result ({ended})",
+            remedy="see log.jsonl for what it said last",
+        )
     outcome = json.loads(path.read_bytes())
     for file in files.values():
         Path(file).unlink(missing_ok=True)

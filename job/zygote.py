@@ -75,7 +75,9 @@ def _outcome(stage: Any, task: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - a bug of ours, or an error of TensorFlow's that nothing translated
         traceback.print_exc()
         what = f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else 'no message'}"
-        return {"error": codec.dump(Internal(what, remedy="please report it with log.jsonl").to_record(stage=task["stage"]))}
+        return {
+            "error": codec.dump(Internal(what, remedy="please report it with log.jsonl").to_record(stage=task["stage"]))
+        }
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
-LOCKS = {"cpu": ["cpu"], "gpu": ["gpu"], "dev": ["cpu", "dev"]}
-"""Which extras of pyproject.toml are in requirements-NAME.lock."""
+EXTRAS = {"build": [], "cpu": ["cpu"], "gpu": ["gpu"], "dev": ["cpu", "dev"]}
+"""Which extras of pyproject.toml are in requirements-NAME.lock; build holds what makes the wheel and nothing else."""
 
 
 def text_of(lock: str) -> str:
@@ -21,29 +21,28 @@ def pins(lock: str) -> list[Requirement]:
     return [Requirement(line.removesuffix(" \\")) for line in text_of(lock).splitlines() if re.match(r"\w", line)]
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", EXTRAS)
 def test_a_lock_names_no_host(lock: str) -> None:
     """Whoever installs from the lock uses an index of their own."""
     assert not re.findall(r".*(?:://|--index|--extra-index|--find-links|file:).*", text_of(lock))
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", EXTRAS)
 def test_a_lock_pins_every_package_by_hash(lock: str) -> None:
     """Each requirement is one exact version, followed by at least one SHA-256."""
     assert all(re.fullmatch(r"==[^*]+", str(pin.specifier)) for pin in pins(lock))
     hashed = re.findall(r"^\w.* \\\n    --hash=sha256:[0-9a-f]{64}\b", text_of(lock), re.MULTILINE)
-    assert len(hashed) == len(pins(lock)) > 40
+    assert len(hashed) == len(pins(lock)) > 0
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", EXTRAS)
 def test_a_lock_holds_what_pyproject_asks_for(lock: str) -> None:
     """Every dependency is pinned to a version that it admits: the lock is not older than pyproject.toml."""
     tomllib = pytest.importorskip("tomllib", reason="reading TOML came with Python 3.11")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [
-        *project["dependencies"],
-        *(name for extra in LOCKS[lock] for name in project["optional-dependencies"][extra]),
-    ]
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = pyproject["project"]
+    wanted = pyproject["build-system"]["requires"] if lock == "build" else list(project["dependencies"])
+    wanted += [name for extra in EXTRAS[lock] for name in project["optional-dependencies"][extra]]
     pinned = {pin.name: str(pin.specifier).removeprefix("==") for pin in pins(lock)}
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(pinned[requirement.name]), f"{requirement}: run scripts/lock"

@@ -34,7 +34,9 @@ class Contest:
 
     def at(self, batch: int) -> tuple[Callable[[], None], Callable[[], None]]:
         """Return both sides' calls for one batch, fed from host memory."""
-        feeds = [np.repeat(feed[:1], batch, axis=0) if _is_batched(feed, self.sample) else feed for feed in self.sample.feeds]
+        feeds = [
+            np.repeat(feed[:1], batch, axis=0) if _is_batched(feed, self.sample) else feed for feed in self.sample.feeds
+        ]
         baseline, candidate = self.baseline.callable(self.signature), self.candidate.callable(self.signature)
 
         def run_candidate() -> None:
@@ -57,7 +59,9 @@ def benchmark(request: BenchmarkRequest) -> BenchmarkResult:
         contest = _contest(source, signature, *sides, request)
         if contest is not None:
             return _measured(contest, load_ms, request)
-    return BenchmarkResult(verdict="not_run", reason="no sample that the TF1 graph accepts could be made", load_ms=load_ms)
+    return BenchmarkResult(
+        verdict="not_run", reason="no sample that the TF1 graph accepts could be made", load_ms=load_ms
+    )
 
 
 def _loaded(source: SourceGraph, request: BenchmarkRequest) -> tuple[dict[str, float], tuple[Baseline, Candidate]]:
@@ -73,7 +77,11 @@ def _contest(
     source: SourceGraph, signature: Signature, baseline: Baseline, candidate: Candidate, request: BenchmarkRequest
 ) -> Contest | None:
     options = request.source.options
-    samples = (recorded(options.samples, signature),) if options.samples else next(iter(candidates(source, signature, request.seed)))
+    samples = (
+        (recorded(options.samples, signature),)
+        if options.samples
+        else next(iter(candidates(source, signature, request.seed)))
+    )
     for sample in samples:
         try:
             baseline.run(signature, sample.feeds)

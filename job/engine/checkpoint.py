@@ -92,7 +92,9 @@ def _read_value(checkpoint: str, variable: StoredVariable) -> NDArray[Any]:
 def read_tensor(checkpoint: str, key: str, dtype: tf.DType, slice_spec: str = "") -> NDArray[Any]:
     """Read one stored tensor, or the slice of it that `slice_spec` names; raises as `read_values`."""
     try:
-        (value,) = tf.raw_ops.RestoreV2(prefix=checkpoint, tensor_names=[key], shape_and_slices=[slice_spec], dtypes=[dtype])
+        (value,) = tf.raw_ops.RestoreV2(
+            prefix=checkpoint, tensor_names=[key], shape_and_slices=[slice_spec], dtypes=[dtype]
+        )
     except (tf.errors.OpError, ValueError) as error:
         raise BadInput(
             f"the value of {key} cannot be read: {_first_line(error)}",

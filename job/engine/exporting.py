@@ -7,14 +7,18 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from job.engine.lift import LiftedModel, argument_names
 from job.engine.source_graph import SourceGraph
+from job.errors import Internal
 from job.records import Signature
 
 
-def export(model: LiftedModel, source: SourceGraph, directory: str) -> None:
+def export(model: LiftedModel, source: SourceGraph, directory: str, *, scratch: str) -> None:
     """Write the SavedModel, its signatures under their original keys and methods.
 
     TensorFlow makes input keys legal Python names and calls every method ``predict``;
     servers' clients use the original ones, so they are put back. In Python both work.
+
+    Raises `Internal` where the result still names a file below `scratch`, the source's directory:
+    it would pass its parity here, where that file exists, and fail everywhere else.
     """
     tf.saved_model.save(model, directory, signatures=dict(model.functions))
     path = Path(directory, "saved_model.pb")
@@ -22,7 +26,10 @@ def export(model: LiftedModel, source: SourceGraph, directory: str) -> None:
     definitions = saved_model.meta_graphs[0].signature_def
     for signature in source.signatures:
         _restore_names(definitions[signature.key], signature)
-    path.write_bytes(saved_model.SerializeToString(deterministic=True))
+    data = saved_model.SerializeToString(deterministic=True)
+    path.write_bytes(data)
+    if scratch.encode() in data:
+        raise Internal("the SavedModel names a file of this machine", where=scratch, remedy="please report it")
 
 
 def _restore_names(definition: "tf.compat.v1.saved_model.SignatureDef", signature: Signature) -> None:

@@ -73,9 +73,15 @@ def find_outputs(graph: Graph, switches: Iterable[str]) -> list[str]:
     labels = _labels(graph, starts)
     of_labels = graph.descendants(labels, opaque=SHAPE_OPS)
     reached = graph.descendants(starts - labels, opaque=SHAPE_OPS)
-    reached |= {name for name in graph.descendants(starts - labels) if RESULT_NAME.search(_last(name)) and not graph.consumers(name)}
+    reached |= {
+        name
+        for name in graph.descendants(starts - labels)
+        if RESULT_NAME.search(_last(name)) and not graph.consumers(name)
+    }
     results = (reached - of_labels) or reached
-    sinks = [node.name for node in graph.graph_def.node if node.name in results and _is_sink(graph, node.name, of_labels)]
+    sinks = [
+        node.name for node in graph.graph_def.node if node.name in results and _is_sink(graph, node.name, of_labels)
+    ]
     sinks = [name for name in sinks if not FLOW.search(f"{graph.nodes[name].op} {name}")] or sinks
     chosen = sorted(sinks, key=_rank)[:MAX_OUTPUTS]
     if not chosen:
@@ -107,7 +113,9 @@ def _split(tensor: str) -> tuple[str, int]:
 def _starts(graph: Graph, switches: set[str]) -> set[Edge]:
     """Return the tensors at which data comes in: placeholders and what pipelines hand over."""
     fed = {Edge(node.name, 0) for node in graph.of_type(*PLACEHOLDERS) if not _is_saver_file(graph, node.name)}
-    ends = {Edge(node.name, output) for node in graph.of_type(*PIPELINE_ENDS) for _, _, output in graph.consumers(node.name)}
+    ends = {
+        Edge(node.name, output) for node in graph.of_type(*PIPELINE_ENDS) for _, _, output in graph.consumers(node.name)
+    }
     return {edge for edge in fed | ends if edge.tensor not in switches}
 
 

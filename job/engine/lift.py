@@ -38,7 +38,10 @@ class LiftedModel(tf.Module):
         graph_def, handles = to_resources(source.pruned(signature))
         held = [self.state[name] if name in self.state else self.tables[name] for name in handles]
         body = _imported(source, signature, graph_def, dict(zip(handles.values(), held, strict=True)))
-        specs = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for spec, name in zip(signature.inputs, argument_names(signature), strict=True)]
+        specs = [
+            tf.TensorSpec(spec.shape, spec.dtype, name=name)
+            for spec, name in zip(signature.inputs, argument_names(signature), strict=True)
+        ]
         resources = [tf.TensorSpec([], tf.resource)] * len(held)
 
         def call(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -60,7 +63,9 @@ def lift(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:
 
     Raises `BadInput` where a value cannot be read, `Refused` for weights that are NaN or infinite.
     """
-    values = dict(zip((stored.name for stored in source.variables), read_values(source.checkpoint, source.variables), strict=True))
+    values = dict(
+        zip((stored.name for stored in source.variables), read_values(source.checkpoint, source.variables), strict=True)
+    )
     if not allow_nonfinite:
         _check_finite(values)
     return LiftedModel(source, values)
@@ -76,7 +81,10 @@ def argument_names(signature: Signature) -> list[str]:
 
 
 def _imported(
-    source: SourceGraph, signature: Signature, graph_def: graph_pb2.GraphDef, held: Mapping[str, tf.Variable | LiftedTable]
+    source: SourceGraph,
+    signature: Signature,
+    graph_def: graph_pb2.GraphDef,
+    held: Mapping[str, tf.Variable | LiftedTable],
 ) -> Callable[..., list[tf.Tensor]]:
     """Return a function of inputs and handles that imports the graph and returns the outputs."""
 
@@ -85,8 +93,12 @@ def _imported(
         for one, handle in zip(held.values(), arguments[len(signature.inputs) :], strict=True):
             if isinstance(one, tf.Variable):
                 handle_data_util.copy_handle_data(one.handle, handle)
-        switches = {name: tf.constant(value, dtype_of(source.graph, edge_of(name))) for name, value in source.switches.items()}
-        return import_tensors(graph_def, switches | dict(zip(names, arguments, strict=True)), [spec.tensor for spec in signature.outputs])
+        switches = {
+            name: tf.constant(value, dtype_of(source.graph, edge_of(name))) for name, value in source.switches.items()
+        }
+        return import_tensors(
+            graph_def, switches | dict(zip(names, arguments, strict=True)), [spec.tensor for spec in signature.outputs]
+        )
 
     return body
 
@@ -100,7 +112,9 @@ def _handle(one: Any) -> tf.Tensor:
 
 
 def _check_finite(values: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    bad = [name for name, value in values.items() if _is_float(value) and not np.isfinite(value.astype(np.float32)).all()]
+    bad = [
+        name for name, value in values.items() if _is_float(value) and not np.isfinite(value.astype(np.float32)).all()
+    ]
     if bad:
         raise Refused(
             f"{len(bad)} of {len(values)} variables hold NaN or infinity: {', '.join(bad[:10])}",

@@ -102,11 +102,15 @@ class _Rewriter:
         """Write, then read: whoever took the reference takes the new value."""
         variable = self._target(node)
         if self.graph.inputs(node.name)[0].node != variable and self._crosses_loop(node):
-            raise BadInput(f"{node.name} writes variable {variable} inside a loop", remedy="export the inference graph without it")
+            raise BadInput(
+                f"{node.name} writes variable {variable} inside a loop", remedy="export the inference graph without it"
+            )
         write = _with_op(self._use(node)[-1], WRITE_OPS[node.op])
         write.name = f"{node.name}/write"
         write.input[0] = self.handles.setdefault(variable, f"{variable}/{HANDLE}:0")
-        _keep_attributes(write, ("dtype", "Tindices"), T=("dtype",) if node.op.startswith(("Assign", "Scatter")) else ())
+        _keep_attributes(
+            write, ("dtype", "Tindices"), T=("dtype",) if node.op.startswith(("Assign", "Scatter")) else ()
+        )
         return [*self._use(node)[:-1], write, self._read(node.name, variable, [f"^{write.name}"])]
 
     def _initialized(self, node: NodeDef) -> list[NodeDef]:

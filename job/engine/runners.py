@@ -74,14 +74,18 @@ class Baseline:
             inputs = {edge_of(spec.tensor) for spec in signature.inputs}
             cut |= {edge for edge in inputs if graph.nodes[edge.node].op not in PLACEHOLDERS}
         keep = graph.ancestors([*outputs, *state_nodes], stop={edge.node for edge in cut}) - {edge.node for edge in cut}
-        keep |= {edge_of(spec.tensor).node for signature in self._source.signatures for spec in signature.inputs} - {edge.node for edge in cut}
+        keep |= {edge_of(spec.tensor).node for signature in self._source.signatures for spec in signature.inputs} - {
+            edge.node for edge in cut
+        }
         specs = {spec.tensor: spec for signature in self._source.signatures for spec in signature.inputs}
         for edge in sorted(cut):
             spec = specs[edge.tensor]
             self._fed[edge.tensor] = tf.compat.v1.placeholder(spec.dtype, spec.shape)
         graph_def = subgraph(graph, keep)
         used = {edge_of(text).tensor for node in graph_def.node for text in node.input if not text.startswith("^")}
-        tf.import_graph_def(graph_def, input_map={name: fed for name, fed in self._fed.items() if name in used}, name="")
+        tf.import_graph_def(
+            graph_def, input_map={name: fed for name, fed in self._fed.items() if name in used}, name=""
+        )
 
     def _restore(self, restores: Mapping[str, str]) -> None:
         """Run the saver's assignments; what no saver restores is assigned its value by name."""
@@ -149,4 +153,3 @@ def _initial_assigns(graph: Graph, variables: set[str]) -> list[tuple[str, str]]
     for node in graph.of_type(*ASSIGN_OPS):
         found.setdefault(graph.source_of(graph.inputs(node.name)[0]).node, node.name)
     return [(found[name], name) for name in variables if name in found]
-

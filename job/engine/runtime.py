@@ -53,7 +53,10 @@ def prove_gpu() -> str:
             product = tf.linalg.matmul(tf.ones([64, 64]), tf.ones([64, 64]))
         total = float(tf.reduce_sum(product))
     except tf.errors.OpError as error:
-        raise DeviceError(f"a matrix product on the GPU failed: {str(error).splitlines()[0]}", remedy="check driver and CUDA libraries") from error
+        raise DeviceError(
+            f"a matrix product on the GPU failed: {str(error).splitlines()[0]}",
+            remedy="check driver and CUDA libraries",
+        ) from error
     if "GPU" not in product.device or total != 64.0**3:
         raise DeviceError(f"an op for the GPU ran on {product.device}", remedy="check driver and CUDA libraries")
     return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))

@@ -26,8 +26,27 @@ SPATIAL_SIZES: Final = (64, 65, 224, 299, 32, 28, 128)
 LENGTHS: Final = (8, 5, 16, 1)
 """Tried for every other free dimension."""
 
-INDEX_OPS: Final = ("Gather", "GatherV2", "ResourceGather", "SparseSegmentMean", "SparseSegmentSum", "SparseSegmentSqrtN")
-PASSING_OPS: Final = ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose", "Unique", "StridedSlice", "Slice", "Enter", "Switch")
+INDEX_OPS: Final = (
+    "Gather",
+    "GatherV2",
+    "ResourceGather",
+    "SparseSegmentMean",
+    "SparseSegmentSum",
+    "SparseSegmentSqrtN",
+)
+PASSING_OPS: Final = (
+    "Identity",
+    "Cast",
+    "Reshape",
+    "ExpandDims",
+    "Squeeze",
+    "Transpose",
+    "Unique",
+    "StridedSlice",
+    "Slice",
+    "Enter",
+    "Switch",
+)
 DECODERS: Final = ("DecodeJpeg", "DecodePng", "DecodeImage", "DecodeBmp", "DecodeGif", "DecodeAndCropJpeg")
 PARSERS: Final = ("ParseExample", "ParseExampleV2", "ParseSingleExample")
 
@@ -49,7 +68,9 @@ def recorded(path: str, signature: Signature) -> Sample:
         with np.load(path, allow_pickle=False) as arrays:
             held = {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError) as error:
-        raise UsageError(f"the recorded samples cannot be read: {error}", remedy="write them by numpy.savez, without objects") from error
+        raise UsageError(
+            f"the recorded samples cannot be read: {error}", remedy="write them by numpy.savez, without objects"
+        ) from error
     feeds = [_held(held, signature, spec) for spec in signature.inputs]
     return Sample(name="recorded", feeds=tuple(feeds))
 
@@ -58,7 +79,11 @@ def _held(held: Mapping[str, Array], signature: Signature, spec: TensorSpec) -> 
     names = (f"{signature.key}/{spec.key}", spec.key, spec.tensor, spec.tensor.split(":")[0])
     found = next((name for name in names if name in held), "")
     if not found:
-        raise UsageError(f"the recorded samples have no {spec.key!r}", where=f"they have {', '.join(held)}", remedy="name arrays as the signature does")
+        raise UsageError(
+            f"the recorded samples have no {spec.key!r}",
+            where=f"they have {', '.join(held)}",
+            remedy="name arrays as the signature does",
+        )
     return held[found]
 
 
@@ -140,7 +165,9 @@ class _Maker:
 
     def _is_sparse(self, spec: TensorSpec) -> bool:
         base, _, part = spec.key.rpartition("_")
-        return part in ("indices", "values") and any(other.key == f"{base}_dense_shape" for other in self._signature.inputs)
+        return part in ("indices", "values") and any(
+            other.key == f"{base}_dense_shape" for other in self._signature.inputs
+        )
 
     def _sparse(self, rng: np.random.Generator, spec: TensorSpec, batch: int) -> Array:
         """Return one part of a sparse batch with one entry a row."""
@@ -151,7 +178,11 @@ class _Maker:
         if spec.key.endswith("_indices"):
             return np.stack([np.arange(batch), np.arange(batch) % columns], 1).astype(np.int64)
         dtype = tf.as_dtype(spec.dtype)
-        return np.array([b"a"] * batch, object) if dtype == tf.string else rng.normal(size=batch).astype(dtype.as_numpy_dtype)
+        return (
+            np.array([b"a"] * batch, object)
+            if dtype == tf.string
+            else rng.normal(size=batch).astype(dtype.as_numpy_dtype)
+        )
 
     def _columns(self, indices: TensorSpec) -> int:
         for name in self._graph.descendants([edge_of(indices.tensor)]):
@@ -198,7 +229,11 @@ def _rows(graph: Graph, source: SourceGraph, gather: str) -> int:
 
 def _rows_of(source: SourceGraph, graph: Graph, name: str) -> int:
     """Return the first dimension of the variable or constant behind a node; 0 where it is neither."""
-    origin = graph.source_of(graph.inputs(name)[0]).node if graph.nodes[name].op in ("Identity", "ReadVariableOp", "Enter") else name
+    origin = (
+        graph.source_of(graph.inputs(name)[0]).node
+        if graph.nodes[name].op in ("Identity", "ReadVariableOp", "Enter")
+        else name
+    )
     stored = next((one for one in source.variables if one.name == origin), None)
     if stored is not None:
         return int(stored.shape[0]) if stored.shape.rank else 0

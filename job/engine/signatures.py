@@ -116,7 +116,11 @@ def _inputs_of(graph: Graph, outputs: Iterable[str], bound: Mapping[str, object]
     """
     stop = {edge_of(tensor).node for tensor in bound} | {node.name for node in graph.of_type(*PIPELINE_ENDS)}
     needed = graph.ancestors([edge_of(name).node for name in outputs], stop=stop)
-    fed = [f"{node.name}:0" for node in graph.of_type(*PLACEHOLDERS) if node.name in needed and f"{node.name}:0" not in bound]
+    fed = [
+        f"{node.name}:0"
+        for node in graph.of_type(*PLACEHOLDERS)
+        if node.name in needed and f"{node.name}:0" not in bound
+    ]
     return fed + pipeline_inputs(graph, needed)
 
 

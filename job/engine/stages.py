@@ -40,7 +40,8 @@ def convert(request: ConvertRequest) -> ConvertResult:
     """Lift an artifact and write its SavedModel, on the CPU."""
     runtime.configure("exact", "cpu")
     source = read_source(request.source)
-    export(lift(source, allow_nonfinite=request.source.options.allow_nonfinite), source, request.saved_model)
+    model = lift(source, allow_nonfinite=request.source.options.allow_nonfinite)
+    export(model, source, request.saved_model, scratch=request.source.directory)
     return ConvertResult(summary=source.summary())
 
 

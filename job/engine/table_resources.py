@@ -22,9 +22,15 @@ class LiftedTable(tf.saved_model.experimental.TrackableResource):  # type: ignor
     def __init__(self, source: SourceGraph, table: Table) -> None:
         self._source, self._table = source, table
         self._fill = prune(source.graph, self._cut(), [table.filled_by]) if table.filled_by else None
-        self.assets = {name: tf.saved_model.Asset(str(path)) for name, path in source.assets.items() if self._reads(name)}
+        # A resource tracks no attributes by itself: an asset that is not tracked is saved as this machine's path.
+        self.assets = {
+            name: self._track_trackable(tf.saved_model.Asset(str(path)), f"asset_{number}")
+            for number, (name, path) in enumerate(source.assets.items())
+            if self._reads(name)
+        }
         self._restored = {
-            tensor: read_tensor(source.checkpoint, key, dtype_of(source.graph, edge_of(tensor))) for tensor, key in table.restored.items()
+            tensor: read_tensor(source.checkpoint, key, dtype_of(source.graph, edge_of(tensor)))
+            for tensor, key in table.restored.items()
         }
         super().__init__()
         with tf.init_scope():
@@ -66,7 +72,9 @@ class LiftedTable(tf.saved_model.experimental.TrackableResource):  # type: ignor
 
     def _reads(self, name: str) -> bool:
         """Whether the constant `name`, a path, is an input of what fills this table."""
-        return any(edge_of(text).node == name for node in (self._fill.node if self._fill else ()) for text in node.input)
+        return any(
+            edge_of(text).node == name for node in (self._fill.node if self._fill else ()) for text in node.input
+        )
 
     def _shared_name(self) -> str:
         """Tables are shared by name within a process: two models must not meet, one model may meet itself."""

@@ -53,7 +53,9 @@ def verify(request: VerifyRequest) -> ParityResult:
         answers, notes = _ask(source, request)
         reference.write(request.reference, ((one.signature.key, one.sample.name, one.outputs) for one in answers))
     tolerance = request.tolerance if request.mode == "exact" else max(AS_RUN_TOLERANCE, request.tolerance)
-    outputs = tuple(judged for signature in source.signatures for judged in _judge(signature, answers, candidate, tolerance))
+    outputs = tuple(
+        judged for signature in source.signatures for judged in _judge(signature, answers, candidate, tolerance)
+    )
     outputs += tuple(_goldens(source, request, candidate))
     return ParityResult(
         mode=request.mode,
@@ -71,7 +73,9 @@ def _ask(source: SourceGraph, request: VerifyRequest) -> tuple[tuple[Answer, ...
     try:
         baseline = Baseline(source, request.mode)
     except RUN_ERRORS as error:
-        raise BadInput(f"the original graph does not run: {_line(error)}", remedy="no conversion can be proven without it") from error
+        raise BadInput(
+            f"the original graph does not run: {_line(error)}", remedy="no conversion can be proven without it"
+        ) from error
     for signature in source.signatures:
         accepted, refusal = _accepted(baseline, source, signature, request)
         answers += accepted
@@ -83,7 +87,9 @@ def _ask(source: SourceGraph, request: VerifyRequest) -> tuple[tuple[Answer, ...
     return tuple(answers), tuple(notes)
 
 
-def _accepted(baseline: Baseline, source: SourceGraph, signature: Signature, request: VerifyRequest) -> tuple[list[Answer], str]:
+def _accepted(
+    baseline: Baseline, source: SourceGraph, signature: Signature, request: VerifyRequest
+) -> tuple[list[Answer], str]:
     """Return the first answer of every group of samples, or why the last sample was refused."""
     answers, refusal = list[Answer](), "there are no inputs to make"
     for group in _groups(source, signature, request):
@@ -119,7 +125,9 @@ def _noticed(baseline: Baseline, answer: Answer) -> list[str]:
     again = baseline.run(answer.signature, answer.sample.feeds)
     worst = max((_relative(first, second) for first, second in zip(answer.outputs, again, strict=True)), default=0.0)
     if worst > BATCH_DEPENDENCE:
-        return [f"{answer.signature.key}: random, two runs of the TF1 graph differ by {worst:.1e} of the scale (dropout left on?)"]
+        return [
+            f"{answer.signature.key}: random, two runs of the TF1 graph differ by {worst:.1e} of the scale (dropout left on?)"
+        ]
     size = _batch_size(answer)
     if size < 2:
         return []
@@ -130,7 +138,9 @@ def _noticed(baseline: Baseline, answer: Answer) -> list[str]:
     worst = max((_relative(whole[:1], one) for whole, one in zip(answer.outputs, alone, strict=True)), default=0.0)
     if worst <= BATCH_DEPENDENCE:
         return []
-    return [f"{answer.signature.key}: batch_dependent, an example alone differs by {worst:.1e} (batch norm left in training mode?)"]
+    return [
+        f"{answer.signature.key}: batch_dependent, an example alone differs by {worst:.1e} (batch norm left in training mode?)"
+    ]
 
 
 def _batch_size(answer: Answer) -> int:
@@ -144,10 +154,15 @@ def _relative(left: Array, right: Array) -> float:
     return parity.compare(left, right, tolerance=1.0).relative or 0.0
 
 
-def _judge(signature: Signature, answers: Sequence[Answer], candidate: Candidate, tolerance: float) -> Iterator[OutputParity]:
+def _judge(
+    signature: Signature, answers: Sequence[Answer], candidate: Candidate, tolerance: float
+) -> Iterator[OutputParity]:
     mine = [answer for answer in answers if answer.signature.key == signature.key]
     if not mine:
-        yield from (_not_run(signature, spec, "no sample that the TF1 graph accepts could be made") for spec in signature.outputs)
+        yield from (
+            _not_run(signature, spec, "no sample that the TF1 graph accepts could be made")
+            for spec in signature.outputs
+        )
         return
     try:
         said = [candidate.run(signature, answer.sample.feeds) for answer in mine]
@@ -162,9 +177,15 @@ def _judge(signature: Signature, answers: Sequence[Answer], candidate: Candidate
 
 
 def _compared(
-    signature: Signature, spec: TensorSpec, pairs: Sequence[tuple[Array, Array]], samples: tuple[str, ...], tolerance: float
+    signature: Signature,
+    spec: TensorSpec,
+    pairs: Sequence[tuple[Array, Array]],
+    samples: tuple[str, ...],
+    tolerance: float,
 ) -> OutputParity:
-    found = parity.worst([parity.compare(left, right, tolerance=parity.tolerance_for(left.dtype, tolerance)) for left, right in pairs])
+    found = parity.worst(
+        [parity.compare(left, right, tolerance=parity.tolerance_for(left.dtype, tolerance)) for left, right in pairs]
+    )
     return OutputParity(
         signature=signature.key,
         output=spec.key,
@@ -193,12 +214,21 @@ def _goldens(source: SourceGraph, request: VerifyRequest, candidate: Candidate) 
         for spec, array in zip(signature.outputs, said, strict=True):
             name = next((name for name in (f"{signature.key}/{spec.key}", spec.key, spec.tensor) if name in held), "")
             if name:
-                yield replace(_compared(signature, spec, [(held[name], array)], ("golden",), request.tolerance), output=f"{spec.key} (golden)")
+                yield replace(
+                    _compared(signature, spec, [(held[name], array)], ("golden",), request.tolerance),
+                    output=f"{spec.key} (golden)",
+                )
 
 
 def _not_run(signature: Signature, spec: TensorSpec, reason: str) -> OutputParity:
     return OutputParity(
-        signature=signature.key, output=spec.key, tensor=spec.tensor, dtype=spec.dtype, verdict="not_run", tolerance=0.0, reason=reason
+        signature=signature.key,
+        output=spec.key,
+        tensor=spec.tensor,
+        dtype=spec.dtype,
+        verdict="not_run",
+        tolerance=0.0,
+        reason=reason,
     )
 
 
@@ -222,5 +252,9 @@ def _far_off(request: VerifyRequest, outputs: Sequence[OutputParity]) -> Iterato
 
 def _line(error: Exception) -> str:
     text = str(getattr(error, "message", "") or error).strip()
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("Graph execution", "Detected at", "<stack"))]
+    lines = [
+        line
+        for line in text.splitlines()
+        if line.strip() and not line.startswith(("Graph execution", "Detected at", "<stack"))
+    ]
     return lines[0][:240] if lines else type(error).__name__
