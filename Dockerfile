@@ -22,7 +22,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY LICENSE README.md pyproject.toml ./
 COPY job job
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
-    && pip --python /opt/venv install --no-cache-dir --no-deps --no-index dist/*.whl
+    && pip install --no-cache-dir --no-deps --no-index --target /opt/job dist/*.whl
 
 # An image that asks for GPUs gets all of them wherever NVIDIA's runtime is the default one, so the CPU flavour asks for none.
 FROM ${BASE_IMAGE} AS cpu
@@ -31,9 +31,11 @@ ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
 # hadolint ignore=DL3006
 FROM ${FLAVOUR}
+# Two layers: the large one changes with the lock alone.
 COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/job /opt/job
 # A read-only root suits it: everything is compiled, and only /tmp is written, by whatever user it runs as.
-ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/job PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "job"]
 CMD ["--help"]

@@ -29,7 +29,8 @@ def findings(bound: dict[str, float]) -> Iterator[Finding]:
     if bound:
         yield Finding(
             code="dropout_switched_off",
-            cause=f"the graph was saved with dropout on ({len(bound)} constants, first {next(iter(bound))}); it was switched off",
+            cause=f"the graph was saved with dropout on ({len(bound)} constants, first {next(iter(bound))}); "
+            "it was switched off",
             remedy="export the inference graph to be sure of what it computes",
             severity="warning",
         )
@@ -77,4 +78,4 @@ def _cast(graph: Graph, mask: str) -> list[str]:
 
 
 def _is_const(graph: Graph, edge: Edge) -> bool:
-    return graph.nodes[edge.node].op == "Const"
+    return bool(graph.nodes[edge.node].op == "Const")

@@ -1,16 +1,16 @@
 """A GraphDef that can be asked: nodes by name, edges both ways, attributes with their defaults."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.python.framework import op_def_registry, tensor_util
 
 from job.errors import BadInput
 
-NodeDef = node_def_pb2.NodeDef
-GraphDef = graph_pb2.GraphDef
+NodeDef: TypeAlias = node_def_pb2.NodeDef
+GraphDef: TypeAlias = graph_pb2.GraphDef
 
 
 class Edge(NamedTuple):
@@ -36,16 +36,17 @@ def edge_of(name: str) -> Edge:
 class Graph:
     """An index over a GraphDef's nodes, in the GraphDef's order.
 
-    The nodes are the GraphDef's own: who changes one calls nothing, who adds or removes one
-    makes a new `Graph`. Raises `BadInput` for two nodes of one name.
+    The nodes are the GraphDef's own: who changes one calls nothing, who adds or removes one makes
+    a new `Graph`. `recorded_shapes` keeps, by node, what the export wrote down of its outputs.
+    Raises `BadInput` for two nodes of one name.
     """
 
     def __init__(self, graph_def: GraphDef) -> None:
         self.graph_def = graph_def
+        self.recorded_shapes: dict[str, list[Any]] = {}
         self.nodes: dict[str, NodeDef] = {node.name: node for node in graph_def.node}
         if len(self.nodes) < len(graph_def.node):
-            seen: set[str] = set()
-            twice = next(node.name for node in graph_def.node if node.name in seen or seen.add(node.name))  # type: ignore[func-returns-value]
+            ((twice, _),) = Counter(node.name for node in graph_def.node).most_common(1)
             raise BadInput(f"two nodes are named {twice!r}", remedy="the file is damaged; export the graph again")
         self._consumers: dict[str, list[tuple[str, int, int]]] | None = None
 

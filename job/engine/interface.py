@@ -49,7 +49,7 @@ FLOW: Final = re.compile(r"^(Exit|RefExit|Switch|TensorArray\w*) |/(switch_[tf]|
 LABEL_NAME: Final = re.compile(r"(^|[_/])(labels?|targets?|y_|y_true|ground_?truth|gt\w*)(_\d+)?$", re.IGNORECASE)
 RESULT_NAME: Final = re.compile(
     r"(logits?|prob(s|abilit\w*)?|predict\w*|softmax|sigmoid|output\w*|detection\w*|scores?|class\w*|embedding\w*|out)",
-    re.I,
+    re.IGNORECASE,
 )
 MAX_OUTPUTS: Final = 16
 
@@ -157,8 +157,7 @@ def _only_taps(graph: Graph, consumer: str, of_labels: set[str]) -> bool:
     op = graph.nodes[consumer].op
     return (
         op in LOSS_OPS
-        or op.endswith("Summary")
-        or op.endswith("SummaryV2")
+        or op.endswith(("Summary", "SummaryV2"))
         or bool(GRADIENT_SCOPE.search(consumer))
         or consumer in of_labels
     )

@@ -20,7 +20,7 @@ from job.errors import Refused
 from job.records import Signature
 
 
-class LiftedModel(tf.Module):
+class LiftedModel(tf.Module):  # type: ignore[misc]
     """A TF1 model as TF2 objects: `variables` can be trained and saved, tables fill themselves.
 
     `functions` maps signature keys to concrete functions; the default signature is also `__call__`.

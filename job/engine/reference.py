@@ -19,13 +19,16 @@ def exists(path: str) -> bool:
 
 
 def write(path: str, answers: Iterable[tuple[str, str, tuple[Array, ...]]]) -> None:
-    """Keep (signature, sample, outputs); strings as their bytes and lengths, since no pickle is read anywhere."""
+    """Keep (signature, sample, outputs), where `path` is not empty.
+
+    Strings are kept as their bytes and lengths, since no pickle is read anywhere.
+    """
     arrays, names = dict[str, Array](), list[str]()
     for signature, sample, outputs in answers:
         for index, array in enumerate(outputs):
             arrays |= _packed(str(len(names)), array)
             names.append(SEPARATOR.join((signature, sample, str(index))))
-    if names:
+    if path and names:
         with Path(path).open("wb") as file:
             np.savez(file, names=np.array(names), **arrays)  # type: ignore[arg-type]  # NumPy's stub takes keywords for options
 

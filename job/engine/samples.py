@@ -119,9 +119,11 @@ class _Maker:
     def sample(self, rng: np.random.Generator, kind: str, batch: int, size: int, length: int) -> Sample:
         """Make one batch; all inputs share batch, size and length."""
         feeds = tuple(self._feed(rng, kind, spec, batch, size, length) for spec in self._signature.inputs)
-        return Sample(name=f"{kind}, batch {batch}, size {size}, length {length}", feeds=feeds)
+        shapes = ", ".join(str(list(feed.shape)) for feed in feeds)
+        counted = f", length {length}" if any(spec.dtype.startswith("int") for spec in self._signature.inputs) else ""
+        return Sample(name=f"{kind} {shapes}{counted}", feeds=feeds)
 
-    def _feed(self, rng: np.random.Generator, kind: str, spec: TensorSpec, batch: int, size: int, length: int) -> Array:  # noqa: PLR0913 - what makes a batch
+    def _feed(self, rng: np.random.Generator, kind: str, spec: TensorSpec, batch: int, size: int, length: int) -> Array:  # noqa: PLR0913, PLR0917 - what makes a batch
         sparse = spec.key.rpartition("_")[2] if self._is_sparse(spec) else ""
         if sparse or spec.key.endswith("_dense_shape"):
             return self._sparse(rng, spec, batch)

@@ -18,7 +18,7 @@ DTYPE_LISTS: Final = ("component_types", "output_types", "dtypes", "Tdense")
 
 
 def specs_of(
-    graph: Graph, recorded: Graph, inputs: Mapping[str, str], outputs: Mapping[str, str], bound: Mapping[str, object]
+    graph: Graph, inputs: Mapping[str, str], outputs: Mapping[str, str], bound: Mapping[str, object]
 ) -> tuple[Specs, Specs]:
     """Return the specs of a signature's inputs and outputs.
 
@@ -28,7 +28,7 @@ def specs_of(
     cut = cut_at(inputs.values(), bound)
     check_ops(graph, needed_by(graph, cut, outputs.values()) - {edge.node for edge in cut})
     with tf.Graph().as_default():
-        fed = {edge.tensor: _placeholder(recorded, edge) for edge in sorted(cut)}
+        fed = {edge.tensor: _placeholder(graph, edge) for edge in sorted(cut)}
         found = import_tensors(
             prune(graph, cut, outputs.values()), fed, [edge_of(name).tensor for name in outputs.values()]
         )
@@ -60,8 +60,8 @@ def import_tensors(
     return [fed.get(name, by_name.get(name)) for name in outputs]
 
 
-def _placeholder(recorded: Graph, edge: Edge) -> tf.Tensor:
-    dtype, shape = dtype_of(recorded, edge), shape_of(recorded, edge)
+def _placeholder(graph: Graph, edge: Edge) -> tf.Tensor:
+    dtype, shape = dtype_of(graph, edge), shape_of(graph, edge)
     return tf.compat.v1.placeholder(dtype, shape, name=f"fed/{edge.node}_{edge.output}".replace("^", ""))
 
 
@@ -83,9 +83,11 @@ def dtype_of(graph: Graph, edge: Edge) -> tf.DType:
 def shape_of(graph: Graph, edge: Edge) -> tf.TensorShape:
     """Return the shape that the export recorded for a tensor, or an unknown one."""
     node = graph.nodes[edge.node]
-    for name in ("_output_shapes", "output_shapes", "shapes"):
-        if name in node.attr and len(node.attr[name].list.shape) > edge.output:
-            return tf.TensorShape(node.attr[name].list.shape[edge.output])
+    recorded = graph.recorded_shapes.get(edge.node)
+    lists = [recorded, *(node.attr[name].list.shape for name in ("output_shapes", "shapes") if name in node.attr)]
+    for shapes in lists:
+        if shapes is not None and len(shapes) > edge.output:
+            return tf.TensorShape(shapes[edge.output])
     shape = attribute(node, "shape")
     return (
         tf.TensorShape(shape.shape) if shape is not None and node.op.startswith("Placeholder") else tf.TensorShape(None)

@@ -24,27 +24,24 @@ Arguments = dict[str, str]
 def read_signatures(
     meta_graph: meta_graph_pb2.MetaGraphDef,
     graph: Graph,
-    recorded: Graph,
     bound: Mapping[str, object],
     options: ArtifactOptions,
 ) -> Found:
     """Return what the model can be asked, in the export's order, and how that was found out.
 
-    `recorded` is the graph with the shapes that the export wrote down, which a cut needs.
     Raises `BadInput` where nothing usable is left.
     """
     declared = {
         key: meta_graph.signature_def[key] for key in sorted(meta_graph.signature_def) if key not in INTERNAL_KEYS
     }
     if declared and not options.outputs:
-        return _declared(declared, graph, recorded, bound, options)
-    return _guessed(graph, recorded, bound, options)
+        return _declared(declared, graph, bound, options)
+    return _guessed(graph, bound, options)
 
 
 def _declared(
     declared: dict[str, meta_graph_pb2.SignatureDef],
     graph: Graph,
-    recorded: Graph,
     bound: Mapping[str, object],
     options: ArtifactOptions,
 ) -> Found:
@@ -66,7 +63,7 @@ def _declared(
                 )
             )
             continue
-        signatures.append(_signature(key, inputs, outputs, graph, recorded, bound, method=definition.method_name))
+        signatures.append(_signature(key, inputs, outputs, graph, bound, method=definition.method_name))
     if not signatures:
         raise BadInput(
             "no signature of the model can be used", where=findings[0].cause, remedy="name `outputs` in the manifest"
@@ -74,7 +71,7 @@ def _declared(
     return tuple(signatures), tuple(findings)
 
 
-def _guessed(graph: Graph, recorded: Graph, bound: Mapping[str, object], options: ArtifactOptions) -> Found:
+def _guessed(graph: Graph, bound: Mapping[str, object], options: ArtifactOptions) -> Found:
     for tensor in (*options.inputs.values(), *options.outputs.values()):
         _check_present(graph, tensor)
     outputs = options.outputs or _keyed(find_outputs(graph, bound))
@@ -85,7 +82,7 @@ def _guessed(graph: Graph, recorded: Graph, bound: Mapping[str, object], options
     }
     inputs = options.inputs or _keyed(_inputs_of(graph, outputs.values(), kept))
     inputs, outputs = ({key: _full(name) for key, name in names.items()} for names in (inputs, outputs))
-    signature = _signature(DEFAULT_KEY, inputs, outputs, graph, recorded, kept)
+    signature = _signature(DEFAULT_KEY, inputs, outputs, graph, kept)
     cause = f"inputs {', '.join(inputs.values()) or 'none'}; outputs {', '.join(outputs.values())}"
     if options.inputs and options.outputs:
         return (signature,), ()
@@ -95,17 +92,16 @@ def _guessed(graph: Graph, recorded: Graph, bound: Mapping[str, object], options
     )
 
 
-def _signature(
+def _signature(  # noqa: PLR0913, PLR0917 - what makes a signature
     key: str,
     inputs: Arguments,
     outputs: Arguments,
     graph: Graph,
-    recorded: Graph,
     bound: Mapping[str, object],
     *,
     method: str = "",
 ) -> Signature:
-    input_specs, output_specs = specs_of(graph, recorded, inputs, outputs, bound)
+    input_specs, output_specs = specs_of(graph, inputs, outputs, bound)
     return Signature(key=key, inputs=input_specs, outputs=output_specs, method=method or "tensorflow/serving/predict")
 
 

@@ -12,8 +12,8 @@ from job.engine.checkpoint import StoredVariable, variables_of
 from job.engine.formats import FORMATS
 from job.engine.formats.base import LoadedMetaGraph
 from job.engine.graph import Edge, Graph, edge_of
-from job.engine.pruning import cut_at, needed_by, prune
 from job.engine.policy import check_ops
+from job.engine.pruning import cut_at, needed_by, prune
 from job.engine.signatures import read_signatures
 from job.engine.tables import Table, find_assets, tables_of
 from job.errors import BadInput
@@ -83,10 +83,9 @@ def read_source(request: SourceRequest) -> SourceGraph:
 
 def assemble(loaded: LoadedMetaGraph, request: SourceRequest) -> SourceGraph:
     """Find signatures, switches, variables, tables and assets of a MetaGraph."""
-    recorded = Graph(loaded.meta_graph.graph_def)
-    graph = Graph(_normalised(loaded.meta_graph.graph_def))
+    graph = normalised(loaded.meta_graph.graph_def)
     bound = switches.find_switches(graph)
-    signatures, findings = read_signatures(loaded.meta_graph, graph, recorded, bound, request.options)
+    signatures, findings = read_signatures(loaded.meta_graph, graph, bound, request.options)
     fed = {spec.tensor for signature in signatures for spec in signature.inputs}
     bound = {tensor: value for tensor, value in bound.items() if tensor not in fed}
     needed = _needed(graph, signatures, bound)
@@ -128,12 +127,14 @@ def _filling(graph: Graph, tables: tuple[Table, ...], assets: Mapping[str, Path]
     return graph.ancestors(filled_by, stop={*assets, *restored}) - restored
 
 
-def _normalised(original: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
-    copy = graph_pb2.GraphDef()
-    copy.CopyFrom(original)
-    for node in copy.node:
+def normalised(graph_def: graph_pb2.GraphDef) -> Graph:
+    """Clear devices and stale attributes, in place: a frozen graph is its weights, and a copy is another gigabyte."""
+    graph = Graph(graph_def)
+    for node in graph_def.node:
         node.device = ""
+        if "_output_shapes" in node.attr:
+            graph.recorded_shapes[node.name] = list(node.attr["_output_shapes"].list.shape)
         for name in STALE_ATTRIBUTES:
             if name in node.attr:
                 del node.attr[name]
-    return copy
+    return graph

@@ -48,7 +48,7 @@ def verify(request: VerifyRequest) -> ParityResult:
     source = read_source(request.source)
     candidate = Candidate(request.saved_model)
     if request.mode == "as_run" and reference.exists(request.reference):
-        answers, notes = tuple(_recalled(source, request)), ()
+        answers, notes = tuple(_recalled(source, request)), tuple[str, ...]()
     else:
         answers, notes = _ask(source, request)
         reference.write(request.reference, ((one.signature.key, one.sample.name, one.outputs) for one in answers))
@@ -125,9 +125,8 @@ def _noticed(baseline: Baseline, answer: Answer) -> list[str]:
     again = baseline.run(answer.signature, answer.sample.feeds)
     worst = max((_relative(first, second) for first, second in zip(answer.outputs, again, strict=True)), default=0.0)
     if worst > BATCH_DEPENDENCE:
-        return [
-            f"{answer.signature.key}: random, two runs of the TF1 graph differ by {worst:.1e} of the scale (dropout left on?)"
-        ]
+        differ = f"two runs of the TF1 graph differ by {worst:.1e} of the scale"
+        return [f"{answer.signature.key}: random, {differ} (dropout left on?)"]
     size = _batch_size(answer)
     if size < 2:
         return []
@@ -138,9 +137,8 @@ def _noticed(baseline: Baseline, answer: Answer) -> list[str]:
     worst = max((_relative(whole[:1], one) for whole, one in zip(answer.outputs, alone, strict=True)), default=0.0)
     if worst <= BATCH_DEPENDENCE:
         return []
-    return [
-        f"{answer.signature.key}: batch_dependent, an example alone differs by {worst:.1e} (batch norm left in training mode?)"
-    ]
+    differs = f"an example alone differs by {worst:.1e}"
+    return [f"{answer.signature.key}: batch_dependent, {differs} (batch norm left in training mode?)"]
 
 
 def _batch_size(answer: Answer) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
@@ -9,7 +10,7 @@ from job.engine.formats.base import LoadedMetaGraph, parse, unpack_any
 from job.errors import BadInput
 from job.records import Finding, SourceRequest
 
-MetaGraphDef = meta_graph_pb2.MetaGraphDef
+MetaGraphDef: TypeAlias = meta_graph_pb2.MetaGraphDef
 
 
 def read(request: SourceRequest) -> LoadedMetaGraph:
