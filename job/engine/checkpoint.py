@@ -135,7 +135,7 @@ def _restore_constants(graph: Graph, source: Edge) -> tuple[str, str]:
 def _stored_shapes(checkpoint: str) -> dict[str, list[int]]:
     """Return every stored tensor's shape; raises `BadInput` where the index cannot be read."""
     try:
-        shapes: dict[str, list[int]] = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+        shapes: dict[str, list[int]] = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise BadInput(
             f"the checkpoint cannot be opened: {_first_line(error)}",

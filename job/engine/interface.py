@@ -72,7 +72,7 @@ def find_outputs(graph: Graph, switches: Iterable[str]) -> list[str]:
     starts = _starts(graph, set(switches))
     labels = _labels(graph, starts)
     of_labels = graph.descendants(labels, opaque=SHAPE_OPS)
-    reached = graph.descendants(starts - labels, opaque=SHAPE_OPS)
+    reached = graph.descendants(starts - labels, opaque=SHAPE_OPS) if starts else set(graph.nodes)
     reached |= {
         name
         for name in graph.descendants(starts - labels)
@@ -148,7 +148,7 @@ def _sides(graph: Graph, loss: str, start: Edge, reached: set[str]) -> tuple[boo
 
 
 def _is_sink(graph: Graph, name: str, of_labels: set[str]) -> bool:
-    if NO_RESULT.search(graph.nodes[name].op) or GRADIENT_SCOPE.search(name):
+    if NO_RESULT.search(graph.nodes[name].op) or GRADIENT_SCOPE.search(name) or _is_part_of_loss(graph, name):
         return False
     return all(_only_taps(graph, who, of_labels) for who, _, _ in graph.consumers(name))
 
@@ -156,11 +156,19 @@ def _is_sink(graph: Graph, name: str, of_labels: set[str]) -> bool:
 def _only_taps(graph: Graph, consumer: str, of_labels: set[str]) -> bool:
     op = graph.nodes[consumer].op
     return (
-        op in LOSS_OPS
+        op in (*LOSS_OPS, *SHAPE_OPS)
+        or _is_part_of_loss(graph, consumer)
         or op.endswith(("Summary", "SummaryV2"))
         or bool(GRADIENT_SCOPE.search(consumer))
         or consumer in of_labels
     )
+
+
+def _is_part_of_loss(graph: Graph, name: str) -> bool:
+    """``tf.nn.softmax_cross_entropy_with_logits`` flattens the logits before its op."""
+    users = [who for who, _, _ in graph.consumers(name) if not GRADIENT_SCOPE.search(who)]
+    flattens = graph.nodes[name].op == "Reshape" and bool(users)
+    return flattens and all(graph.nodes[who].op in LOSS_OPS for who in users)
 
 
 def _behind(graph: Graph, name: str) -> list[str]:

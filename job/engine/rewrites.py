@@ -109,7 +109,7 @@ class _Rewriter:
         write.name = f"{node.name}/write"
         write.input[0] = self.handles.setdefault(variable, f"{variable}/{HANDLE}:0")
         _keep_attributes(
-            write, ("dtype", "Tindices"), T=("dtype",) if node.op.startswith(("Assign", "Scatter")) else ()
+            write, ("T", "Tindices") if node.op.startswith("ScatterNd") else ("dtype", "Tindices"), T=("T", "dtype")
         )
         return [*self._use(node)[:-1], write, self._read(node.name, variable, [f"^{write.name}"])]
 

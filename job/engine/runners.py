@@ -30,12 +30,16 @@ class Baseline:
     def __init__(self, source: SourceGraph, mode: Mode) -> None:
         self._source = source
         self._graph, self._fed = tf.Graph(), dict[str, tf.Tensor]()
-        restores, fills = self._state_nodes()
+        self._restores, self._fills = self._state_nodes()
         with self._graph.as_default():
-            self._import([*restores, *fills])
+            self._import([*self._restores, *self._fills])
         self._session = tf.compat.v1.Session(graph=self._graph, config=session_config(mode))
-        self._restore(restores)
-        self._fill(fills)
+        self.reset()
+
+    def reset(self) -> None:
+        """Give variables and tables the values that they were saved with."""
+        self._restore(self._restores)
+        self._fill(self._fills)
 
     def run(self, signature: Signature, feeds: Sequence[Array]) -> list[Array]:
         """Return the signature's outputs for one batch."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from job.engine.examples import encoded_images, serialized_examples
 from job.engine.graph import Graph, edge_of
+from job.engine.sample_shapes import Sizes, concrete, first_dims, implied, to_try
 from job.engine.source_graph import SourceGraph
 from job.engine.vocabulary import words_of
 from job.errors import UsageError
@@ -19,12 +20,6 @@ Array = NDArray[Any]
 
 BATCHES: Final = (4, 1, 3)
 """Batch sizes of the samples: a batch, one alone, and an odd number."""
-
-SPATIAL_SIZES: Final = (64, 65, 224, 299, 32, 28, 128)
-"""Tried for free height and width, even and odd: an odd size hides padding errors (finding 7)."""
-
-LENGTHS: Final = (8, 5, 16, 1)
-"""Tried for every other free dimension."""
 
 INDEX_OPS: Final = (
     "Gather",
@@ -94,10 +89,9 @@ def candidates(source: SourceGraph, signature: Signature, seed: int) -> Iterator
     only some, and the baseline is who knows.
     """
     maker = _Maker(source, signature)
-    for index, (batch, kind) in enumerate(((BATCHES[0], "normal"), (BATCHES[1], "uniform"), (BATCHES[2], "extreme"))):
+    for turn, (batch, kind) in enumerate(zip(BATCHES, ("normal", "uniform", "extreme"), strict=True)):
         yield tuple(
-            maker.sample(np.random.default_rng([seed, index, size, length]), kind, batch, size, length)
-            for size, length in maker.sizes(index)
+            maker.sample(np.random.default_rng([seed, turn]), kind, sizes) for sizes in maker.sizes(turn, batch)
         )
 
 
@@ -105,36 +99,34 @@ class _Maker:
     def __init__(self, source: SourceGraph, signature: Signature) -> None:
         self._graph, self._signature = source.graph, signature
         self._words = words_of(source)
+        self._shapes = {spec.key: implied(source, spec) for spec in signature.inputs}
         self._source = source
 
-    def sizes(self, index: int) -> list[tuple[int, int]]:
-        """Return (spatial size, length) to try; another first choice for every group."""
-        turn = index % 2
-        spatial = [SPATIAL_SIZES[turn], *(size for size in SPATIAL_SIZES if size != SPATIAL_SIZES[turn])]
-        if not any(None in (spec.shape or (None,))[1:] for spec in self._signature.inputs):
-            return [(spatial[0], length) for length in LENGTHS[:1]]
-        first = LENGTHS[turn]
-        return [(spatial[0], length) for length in (first, *LENGTHS)] + [(size, first) for size in spatial[1:]]
+    def sizes(self, turn: int, batch: int) -> list[Sizes]:
+        """Return the sizes to try; another first choice for every group."""
+        return to_try(list(self._shapes.values()), batch, turn)
 
-    def sample(self, rng: np.random.Generator, kind: str, batch: int, size: int, length: int) -> Sample:
-        """Make one batch; all inputs share batch, size and length."""
-        feeds = tuple(self._feed(rng, kind, spec, batch, size, length) for spec in self._signature.inputs)
+    def sample(self, rng: np.random.Generator, kind: str, sizes: Sizes) -> Sample:
+        """Make one batch; all inputs share the sizes."""
+        feeds = tuple(self._feed(rng, kind, spec, sizes) for spec in self._signature.inputs)
         shapes = ", ".join(str(list(feed.shape)) for feed in feeds)
-        counted = f", length {length}" if any(spec.dtype.startswith("int") for spec in self._signature.inputs) else ""
+        counted = (
+            f", length {sizes.length}" if any(spec.dtype.startswith("int") for spec in self._signature.inputs) else ""
+        )
         return Sample(name=f"{kind} {shapes}{counted}", feeds=feeds)
 
-    def _feed(self, rng: np.random.Generator, kind: str, spec: TensorSpec, batch: int, size: int, length: int) -> Array:  # noqa: PLR0913, PLR0917 - what makes a batch
+    def _feed(self, rng: np.random.Generator, kind: str, spec: TensorSpec, sizes: Sizes) -> Array:
         sparse = spec.key.rpartition("_")[2] if self._is_sparse(spec) else ""
         if sparse or spec.key.endswith("_dense_shape"):
-            return self._sparse(rng, spec, batch)
-        shape = concrete(spec, batch, size, length)
+            return self._sparse(rng, spec, sizes.batch)
+        shape = concrete(self._shapes[spec.key], sizes)
         dtype = tf.as_dtype(spec.dtype)
         if dtype == tf.string:
             return self._strings(rng, spec, shape)
         if dtype.is_bool:
             return rng.random(shape) < 0.5
         if dtype.is_integer:
-            return self._integers(rng, spec, shape, length)
+            return self._integers(rng, spec, shape, sizes.length)
         return _floats(rng, kind, shape).astype(dtype.as_numpy_dtype)
 
     def _integers(self, rng: np.random.Generator, spec: TensorSpec, shape: tuple[int, ...], length: int) -> Array:
@@ -149,7 +141,10 @@ class _Maker:
 
     def _bound(self, spec: TensorSpec) -> int:
         """Return how many rows the smallest table has that the input indexes; 2 where there is none."""
-        rows = [_rows(self._graph, self._source, name) for name in _indexing(self._graph, edge_of(spec.tensor).node)]
+        rows = [
+            next(iter(first_dims(self._source, self._graph.inputs(name)[0].node)), 0)
+            for name in _indexing(self._graph, edge_of(spec.tensor).node)
+        ]
         return min((count for count in rows if count), default=2)
 
     def _strings(self, rng: np.random.Generator, spec: TensorSpec, shape: tuple[int, ...]) -> Array:
@@ -189,18 +184,8 @@ class _Maker:
     def _columns(self, indices: TensorSpec) -> int:
         for name in self._graph.descendants([edge_of(indices.tensor)]):
             if self._graph.nodes[name].op == "SparseTensorDenseMatMul":
-                return _rows_of(self._source, self._graph, self._graph.inputs(name)[3].node) or 2
+                return next(iter(first_dims(self._source, self._graph.inputs(name)[3].node)), 2)
         return 2
-
-
-def concrete(spec: TensorSpec, batch: int, size: int, length: int) -> tuple[int, ...]:
-    """Return a shape without free dimensions: batch first, height and width of images, lengths else."""
-    shape = spec.shape if spec.shape is not None else (None,)
-    image = len(shape) == 4
-    free = [batch if axis == 0 else size if image else length for axis in range(len(shape))]
-    if spec.shape is None and not any(word in spec.key.lower() for word in ("len", "ids", "text", "example")):
-        return ()
-    return tuple(free[axis] if dimension is None else dimension for axis, dimension in enumerate(shape))
 
 
 def _floats(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> Array:
@@ -223,24 +208,3 @@ def _indexing(graph: Graph, start: str) -> set[str]:
                 seen.add(consumer)
                 queue.append(consumer)
     return found
-
-
-def _rows(graph: Graph, source: SourceGraph, gather: str) -> int:
-    return _rows_of(source, graph, graph.inputs(gather)[0].node)
-
-
-def _rows_of(source: SourceGraph, graph: Graph, name: str) -> int:
-    """Return the first dimension of the variable or constant behind a node; 0 where it is neither."""
-    origin = (
-        graph.source_of(graph.inputs(name)[0]).node
-        if graph.nodes[name].op in ("Identity", "ReadVariableOp", "Enter")
-        else name
-    )
-    stored = next((one for one in source.variables if one.name == origin), None)
-    if stored is not None:
-        return int(stored.shape[0]) if stored.shape.rank else 0
-    node = graph.nodes[origin]
-    if node.op != "Const":
-        return 0
-    dims = node.attr["value"].tensor.tensor_shape.dim
-    return dims[0].size if dims else 0

@@ -74,21 +74,32 @@ def _declared(
 def _guessed(graph: Graph, bound: Mapping[str, object], options: ArtifactOptions) -> Found:
     for tensor in (*options.inputs.values(), *options.outputs.values()):
         _check_present(graph, tensor)
-    outputs = options.outputs or _keyed(find_outputs(graph, bound))
-    kept = {
-        tensor: value
-        for tensor, value in bound.items()
-        if tensor not in {_full(name) for name in options.inputs.values()}
-    }
-    inputs = options.inputs or _keyed(_inputs_of(graph, outputs.values(), kept))
-    inputs, outputs = ({key: _full(name) for key, name in names.items()} for names in (inputs, outputs))
-    signature = _signature(DEFAULT_KEY, inputs, outputs, graph, kept)
-    cause = f"inputs {', '.join(inputs.values()) or 'none'}; outputs {', '.join(outputs.values())}"
+    fed = {_full(name) for name in options.inputs.values()}
+    kept = {tensor: value for tensor, value in bound.items() if tensor not in fed}
+    if options.outputs:
+        signature = _with_outputs(graph, options.outputs, options.inputs, kept)
+    else:
+        signature = _with_outputs(graph, _keyed(find_outputs(graph, bound)), options.inputs, kept)
+        batched = {spec.key: spec.tensor for spec in signature.outputs if spec.shape != ()}
+        if batched and len(batched) < len(signature.outputs):  # a scalar beside batched results is a loss or a metric
+            signature = _with_outputs(graph, batched, options.inputs, kept)
     if options.inputs and options.outputs:
         return (signature,), ()
-    remedy = "name `inputs` and `outputs` in the manifest to choose others"
-    return (signature,), (
-        Finding(code="interface_guessed", cause=f"the graph has no signature; taken were {cause}", remedy=remedy),
+    return (signature,), (_guess_finding(signature),)
+
+
+def _with_outputs(graph: Graph, outputs: Arguments, inputs: Arguments, bound: Mapping[str, object]) -> Signature:
+    inputs = inputs or _keyed(_inputs_of(graph, outputs.values(), bound))
+    inputs, outputs = ({key: _full(name) for key, name in names.items()} for names in (inputs, outputs))
+    return _signature(DEFAULT_KEY, inputs, outputs, graph, bound)
+
+
+def _guess_finding(signature: Signature) -> Finding:
+    inputs, outputs = (", ".join(spec.tensor for spec in specs) for specs in (signature.inputs, signature.outputs))
+    return Finding(
+        code="interface_guessed",
+        cause=f"the graph has no signature; taken were inputs {inputs or 'none'}; outputs {outputs}",
+        remedy="name `inputs` and `outputs` in the manifest to choose others",
     )
 
 

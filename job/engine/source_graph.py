@@ -14,10 +14,15 @@ from job.engine.formats.base import LoadedMetaGraph
 from job.engine.graph import Edge, Graph, edge_of
 from job.engine.policy import check_ops
 from job.engine.pruning import cut_at, needed_by, prune
+from job.engine.rewrites import WRITE_OPS
 from job.engine.signatures import read_signatures
 from job.engine.tables import Table, find_assets, tables_of
 from job.errors import BadInput
 from job.records import Finding, Format, Signature, SourceRequest, SourceSummary
+
+STATE_WRITES: Final = frozenset(
+    {*WRITE_OPS, *WRITE_OPS.values(), "LookupTableInsert", "LookupTableInsertV2", "LookupTableRemoveV2"}
+)
 
 STALE_ATTRIBUTES: Final = ("_class", "_output_shapes")
 """Colocation with nodes that will be gone, and shapes that later shape functions contradict."""
@@ -43,6 +48,11 @@ class SourceGraph:
     tables: tuple[Table, ...]
     assets: Mapping[str, Path]
     findings: tuple[Finding, ...]
+
+    @property
+    def writes_state(self) -> bool:
+        """Whether a call can change what the next one answers."""
+        return any(self.graph.nodes[name].op in STATE_WRITES for name in self.needed)
 
     def summary(self) -> SourceSummary:
         """Return what a report says about the model."""
@@ -84,7 +94,7 @@ def read_source(request: SourceRequest) -> SourceGraph:
 def assemble(loaded: LoadedMetaGraph, request: SourceRequest) -> SourceGraph:
     """Find signatures, switches, variables, tables and assets of a MetaGraph."""
     graph = normalised(loaded.meta_graph.graph_def)
-    bound = switches.find_switches(graph)
+    bound: dict[str, bool | float] = dropout.find_guards(graph) | switches.find_switches(graph)
     signatures, findings = read_signatures(loaded.meta_graph, graph, bound, request.options)
     fed = {spec.tensor for signature in signatures for spec in signature.inputs}
     bound = {tensor: value for tensor, value in bound.items() if tensor not in fed}

@@ -16,7 +16,7 @@ TRAINING: Final = re.compile(
     r"|(^|[_/])(is_?)?(train(ing)?)_?(placeholder|pl)?(_\d+)?$",
     re.IGNORECASE,
 )
-KEEP: Final = re.compile(r"keep_?(prob(ability)?|rate)?s?(_\w+)?$", re.IGNORECASE)
+KEEP: Final = re.compile(r"(^|[_/]|dropout)keep_?(prob(ability)?|rate)?s?(_\w+)?$", re.IGNORECASE)
 DROP: Final = re.compile(
     r"(^|[_/])drop(_?out)?(_?(rate|prob(ability)?|p|ratio))?(_?(ph|placeholder))?(_\d+)?$", re.IGNORECASE
 )

@@ -46,21 +46,22 @@ def verify(request: VerifyRequest) -> ParityResult:
     """
     runtime.configure(request.mode, request.device, request.seed)
     source = read_source(request.source)
-    candidate = Candidate(request.saved_model)
     if request.mode == "as_run" and reference.exists(request.reference):
         answers, notes = tuple(_recalled(source, request)), tuple[str, ...]()
     else:
         answers, notes = _ask(source, request)
         reference.write(request.reference, ((one.signature.key, one.sample.name, one.outputs) for one in answers))
     tolerance = request.tolerance if request.mode == "exact" else max(AS_RUN_TOLERANCE, request.tolerance)
-    outputs = tuple(
-        judged for signature in source.signatures for judged in _judge(signature, answers, candidate, tolerance)
-    )
-    outputs += tuple(_goldens(source, request, candidate))
+    candidate, outputs = Candidate(request.saved_model), list[OutputParity]()
+    for signature in source.signatures:
+        if source.writes_state and outputs:
+            candidate = Candidate(request.saved_model)  # as fresh as the baseline was for this signature
+        outputs += _judge(signature, answers, candidate, tolerance)
+    outputs += _goldens(source, request, candidate)
     return ParityResult(
         mode=request.mode,
         verdict=_overall(outputs),
-        outputs=outputs,
+        outputs=tuple(outputs),
         reason=next((output.reason for output in sorted(outputs, key=_severity) if output.reason), ""),
         notes=(*notes, *_far_off(request, outputs)),
         environment=runtime.environment(request.mode, request.device),
@@ -77,6 +78,8 @@ def _ask(source: SourceGraph, request: VerifyRequest) -> tuple[tuple[Answer, ...
             f"the original graph does not run: {_line(error)}", remedy="no conversion can be proven without it"
         ) from error
     for signature in source.signatures:
+        if source.writes_state:
+            baseline.reset()
         accepted, refusal = _accepted(baseline, source, signature, request)
         answers += accepted
         if accepted:

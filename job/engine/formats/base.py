@@ -1,5 +1,6 @@
 """What every reader returns, and how protocol buffers are parsed."""
 
+import glob
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -30,6 +31,18 @@ class LoadedMetaGraph:
     assets: dict[str, Path] = field(default_factory=dict)
     beside: Path
     findings: tuple[Finding, ...] = ()
+
+
+def checkpoint_of(prefix: str) -> str:
+    """Return what TensorFlow opens a checkpoint by: its prefix, or a pattern for a sharded V1 one.
+
+    Exports of 2016 keep their variables as ``export-00000-of-00001`` without an index.
+    """
+    path = Path(prefix)
+    if Path(f"{prefix}.index").exists() or path.is_file():
+        return prefix
+    shards = sorted(path.parent.glob(f"{glob.escape(path.name)}-[0-9]*-of-[0-9]*"))
+    return f"{prefix}-?????-of-{shards[0].name[-5:]}" if shards else prefix
 
 
 def parse(path: Path, proto: Proto) -> Proto:

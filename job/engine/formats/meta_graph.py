@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from job.engine.formats.base import LoadedMetaGraph, parse
+from job.engine.formats.base import LoadedMetaGraph, checkpoint_of, parse
 from job.errors import BadInput
 from job.records import SourceRequest
 
@@ -15,10 +15,12 @@ def read(request: SourceRequest) -> LoadedMetaGraph:
     A ``checkpoint`` file is never consulted: the paths that it names are those of the machine
     that trained the model.
     """
-    prefix = Path(request.directory, request.entry)
-    meta_graph = parse(prefix.with_name(prefix.name + ".meta"), meta_graph_pb2.MetaGraphDef())
+    prefix = f"{request.directory}/{request.entry}"  # joined as text: the prefix of ``run/.meta`` ends with a slash
+    meta_graph = parse(Path(f"{prefix}.meta"), meta_graph_pb2.MetaGraphDef())
     if not meta_graph.graph_def.node:
         raise BadInput(
             "the MetaGraph holds no nodes", where=f"{request.entry}.meta", remedy="copy it again from where it was made"
         )
-    return LoadedMetaGraph(meta_graph=meta_graph, checkpoint=str(prefix), beside=prefix.parent)
+    return LoadedMetaGraph(
+        meta_graph=meta_graph, checkpoint=checkpoint_of(prefix), beside=Path(f"{prefix}.meta").parent
+    )

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from job.engine.formats.base import LoadedMetaGraph, parse, unpack_any
+from job.engine.formats.base import LoadedMetaGraph, checkpoint_of, parse, unpack_any
 from job.errors import BadInput
 from job.records import Finding, SourceRequest
 
@@ -29,7 +29,7 @@ def read(request: SourceRequest) -> LoadedMetaGraph:
     variables = directory / "variables" / "variables"
     return LoadedMetaGraph(
         meta_graph=meta_graph,
-        checkpoint=str(variables) if variables.parent.is_dir() else "",
+        checkpoint=checkpoint_of(str(variables)) if variables.parent.is_dir() else "",
         assets=dict(_assets(meta_graph, directory)),
         beside=directory,
         findings=findings,
