@@ -7,27 +7,36 @@ from dataclasses import Field
 from typing import Any, Literal, get_args, get_origin
 
 import click
+import structlog
+from click.core import ParameterSource
 
 from job import settings as knobs
-from job.errors import JobError, UsageError
+from job.errors import Internal, Interrupted, JobError, LocalIOError, UsageError
 from job.logs import configure, is_terminal
+from job.redaction import printable, redacted
 from job.settings import ENVIRONMENT_PREFIX, Settings
+
+log = structlog.get_logger()
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 INSPECT_KNOBS = ("only", "manifest", "scratch", "stage_timeout_s", "log_format")
+
+LogFormat = Literal["auto", "json", "text"]
 
 
 def main() -> None:
     """Run the command line and exit with the code of errors.py."""
     try:
         code = app.main(prog_name="python -m job", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = UsageError.exit_code
     except click.exceptions.Abort:
-        code = 75
+        code = Interrupted.exit_code
     except click.ClickException as error:
-        code = _say(UsageError(error.format_message(), remedy=_hint(error)))
-    except JobError as error:
-        code = _say(error)
+        configure()
+        code = _say(UsageError(error.format_message(), remedy=_hint(error)), "auto")
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -79,15 +88,7 @@ def _click_type(kind: Any, minimum: float | None) -> Any:
 @_options(tuple(knob.name for knob in knobs.knobs()))
 def run_command(**chosen: Any) -> int:
     """Convert every TF1 model under --source, prove it, measure it, and publish it under --dest."""
-    settings = Settings(**chosen)
-    configure(settings.log_format)
-    from job.console import print_summary  # noqa: PLC0415 - a command's own imports keep --help fast
-    from job.running import run  # noqa: PLC0415
-
-    summary = run(settings, os.environ)
-    if settings.log_format == "text" or (settings.log_format == "auto" and is_terminal(sys.stderr)):
-        print_summary(summary.reports)
-    return summary.exit_code
+    return _told(lambda: _run(Settings(**chosen)), chosen["log_format"])
 
 
 @app.command("inspect", context_settings=CONTEXT)
@@ -98,17 +99,57 @@ def run_command(**chosen: Any) -> int:
 def inspect_command(uri: str, as_json: bool, listing: bool, **chosen: Any) -> int:  # noqa: FBT001 - click passes flags by name
     """List the models under URI and what would be done with each."""
     settings = Settings(source=uri, **chosen)
-    configure(settings.log_format)
+    return _told(lambda: _inspect(settings, as_json=as_json, details=not listing), settings.log_format)
+
+
+def _run(settings: Settings) -> int:
+    from job.console import print_summary  # noqa: PLC0415 - a command's own imports keep --help fast
+    from job.running import run  # noqa: PLC0415
+
+    summary = run(settings, os.environ)
+    if _is_text(settings.log_format):
+        print_summary(summary.reports)
+    return summary.exit_code
+
+
+def _inspect(settings: Settings, *, as_json: bool, details: bool) -> int:
     from job.inspecting import inspect  # noqa: PLC0415 - a command's own imports keep --help fast
 
-    return inspect(settings, os.environ, as_json=as_json, details=not listing)
+    return inspect(settings, os.environ, as_json=as_json, details=details)
 
 
-def _say(error: JobError) -> int:
-    click.echo(f"{error.code_name}: {error}", err=True)
+def _told(work: Callable[[], int], log_format: LogFormat) -> int:
+    """Do a command's work; what ends it is told in one line, and is its exit code."""
+    configure(log_format)
+    try:
+        return work()
+    except JobError as error:
+        return _say(error, log_format)
+    except OSError as error:
+        what, where = f"local file error: {error.strerror or error}", str(error.filename or "")
+        return _say(LocalIOError(what, where=where, remedy="check the file system"), log_format)
+    except Exception as error:  # a bug of ours; the contract has no code 1
+        log.exception("bug")
+        return _say(Internal(f"{type(error).__name__}: {error}", remedy="please report it with the log"), log_format)
+
+
+def _say(error: JobError, log_format: LogFormat) -> int:
+    if _is_text(log_format):
+        click.echo(printable(redacted(f"{error.code_name}: {error}")), err=True)
+    else:
+        log.error("job_failed", code=error.exit_code, name=error.code_name, reason=str(error))
     return error.exit_code
 
 
+def _is_text(log_format: LogFormat) -> bool:
+    return log_format == "text" or (log_format == "auto" and is_terminal(sys.stderr))
+
+
 def _hint(error: click.ClickException) -> str:
-    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "python -m job"
-    return f"see {command} --help"
+    """Name the variable that a wrong value came from, or the help that lists the right ones."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context and isinstance(error, click.BadParameter) and error.param and error.param.name:
+        variable = f"{ENVIRONMENT_PREFIX}{error.param.name.upper()}"
+        if context.get_parameter_source(error.param.name) is ParameterSource.ENVIRONMENT:
+            return f"correct {variable}, which says so; see {context.command_path} --help"
+    return f"see {context.command_path if context else 'python -m job'} --help"

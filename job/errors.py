@@ -184,9 +184,9 @@ def from_record(record: ErrorRecord) -> JobError:
 
 
 def exit_code_of(codes: Iterable[int]) -> int:
-    """Return the one exit code of a run whose artifacts ended with `codes`; 0 if all are 0."""
+    """Return the one exit code of a run whose artifacts ended with `codes`; 0 if and only if all are 0."""
     seen = set(codes)
-    return next((code for code in PRECEDENCE if code in seen), 0)
+    return next((code for code in PRECEDENCE if code in seen), max(seen, default=0))
 
 
 def _one_line(text: str) -> str:

@@ -4,7 +4,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,9 +14,9 @@ import structlog
 
 from job import codec, publishing
 from job.console import Progress
-from job.errors import JobError, ParityFailed, from_record
+from job.errors import Internal, JobError, LocalIOError, ParityFailed, from_record
 from job.logs import capture
-from job.pulling import pull
+from job.pulling import PullAhead
 from job.records import (
     Artifact,
     ArtifactOptions,
@@ -32,9 +32,11 @@ from job.records import (
     StageTiming,
     VerifyRequest,
 )
+from job.redaction import redacted
 from job.report import render_html
 from job.settings import Settings
 from job.storage.base import Storage
+from job.storage.files import digest_of, local_io
 from job.workers import Forkserver, Mode
 
 log = structlog.get_logger()
@@ -49,26 +51,32 @@ class Workshop:
     """What all artifacts of a run share."""
 
     settings: Settings
-    source: Storage
     dest: Storage
     scratch: Path
     device: DeviceReport
     forkservers: Mapping[Mode, Forkserver]
     progress: Progress
+    ahead: PullAhead
 
 
 def process(shop: Workshop, artifact: Artifact, options: ArtifactOptions) -> ArtifactReport:
     """Take one artifact from its source to its publication, and report on it whatever happens.
 
-    Errors of the artifact end in its report; only `Interrupted` and bugs leave.
+    Its errors end in its report, bugs of ours included: another artifact may well convert.
     """
     shop.progress.artifact_started(artifact.name)
     work = shop.scratch / uuid.uuid4().hex
-    (work / "out").mkdir(parents=True)
     with ExitStack() as cleanup:
-        cleanup.callback(_remove, work)
-        with capture(work / "out" / "log.jsonl", artifact=artifact.name):
-            report = Attempt(shop, artifact, options, work).run()
+        for directory in (work, shop.ahead.directory_of(artifact)):
+            cleanup.callback(shutil.rmtree, directory, ignore_errors=True)
+        try:
+            with local_io(work):
+                (work / "out").mkdir(parents=True)
+            with capture(work / "out" / "log.jsonl", artifact=artifact.name):
+                report = Attempt(shop, artifact, options, work).run()
+        except LocalIOError as error:  # not even a directory or a log can be made
+            log.error("artifact_failed", artifact=artifact.name, code=error.exit_code, reason=str(error))  # noqa: TRY400 - it is no bug
+            report = ArtifactReport(artifact=artifact, status="not_published", error=error.to_record())
     shop.progress.artifact_finished(report)
     return report
 
@@ -78,7 +86,7 @@ class Attempt:
 
     def __init__(self, shop: Workshop, artifact: Artifact, options: ArtifactOptions, work: Path) -> None:
         self._shop, self._artifact, self._options = shop, artifact, options
-        self._source, self._out = work / "source", work / "out"
+        self._source, self._out = shop.ahead.directory_of(artifact), work / "out"
         self._reference = work / "reference.npz"
         self._id = uuid.uuid4().hex[:12]
         self.report = ArtifactReport(artifact=artifact, status="not_published", environment=versions())
@@ -87,29 +95,36 @@ class Attempt:
         """Pull, convert, verify, benchmark, publish."""
         log.info("artifact_started", format=self._artifact.format.value, size_bytes=self._artifact.size_bytes)
         try:
-            self._pull()
-            if self._is_published():
-                log.info("artifact_already_published", plan=self.report.plan)
-            else:
-                self._make()
-                self._publish()
+            with local_io(self._out):
+                self._work()
         except JobError as error:
             self._fail(error)
+        except Exception as error:  # a bug of ours costs this artifact and not the others
+            log.exception("bug")
+            self._fail(Internal(f"{type(error).__name__}: {error}", remedy="please report it with log.jsonl"))
         return self.report
+
+    def _work(self) -> None:
+        self._pull()
+        if self._is_published():
+            log.info("artifact_already_published", plan=self.report.plan)
+        else:
+            self._make()
+            self._publish()
 
     def _pull(self) -> None:
         if self._artifact.problem is not None:
             raise from_record(self._artifact.problem)
-        with self._timed("pull"):
-            sources = pull(self._shop.source, self._artifact, self._source)
-        plan = publishing.plan_of(
-            sources, versions(), {"options": self._options, "settings": _deciding(self._shop.settings)}
-        )
-        self._update(sources=sources, plan=plan)
+        self._shop.progress.stage(self._artifact.name, "pull")
+        pulled = self._shop.ahead.take(self._artifact)
+        self._ended(StageTiming(stage="pull", wall_s=pulled.wall_s))
+        said = {"options": _told_by_content(self._options), "settings": _deciding(self._shop.settings)}
+        self._update(sources=pulled.sources, plan=publishing.plan_of(pulled.sources, versions(), said))
 
     def _is_published(self) -> bool:
         found = publishing.find_commit(self._shop.dest, self._artifact.name, self.report.plan)
         if isinstance(found, Commit):
+            publishing.point_latest(self._shop.dest, found)
             self._update(status="already_published", place=publishing.place_of(found))
         return isinstance(found, Commit)
 
@@ -166,6 +181,7 @@ class Attempt:
             device=self._shop.device.device,
             seed=settings.seed,
         )
+        self._shop.ahead.settle()
         try:
             self._update(benchmark=self._stage("as_run", "benchmark", wanted, BenchmarkResult))
         except JobError as error:
@@ -192,11 +208,12 @@ class Attempt:
     def _fail(self, error: JobError) -> None:
         """Publish the report alone; if even that fails, the first error is what counts."""
         record = error.to_record()
-        record = replace(record, what=self._without_scratch(record.what), where=self._without_scratch(record.where))
+        record = replace(record, what=self._as_known(record.what), where=self._as_known(record.where))
         self._update(status="not_published", error=record)
         log.error("artifact_failed", code=error.exit_code, name=error.code_name, reason=str(from_record(record)))
-        self._write_report()
         try:
+            with local_io(self._out):
+                self._write_report()
             place = publishing.publish_failure(
                 self._shop.dest,
                 artifact=self._artifact.name,
@@ -210,9 +227,9 @@ class Attempt:
             self._update(place=place)
             log.info("report_published", place=place)
 
-    def _without_scratch(self, text: str) -> str:
-        """Name files as the user knows them: below the source, not below this machine's scratch."""
-        return text.replace(f"{self._source}/", "")
+    def _as_known(self, text: str) -> str:
+        """Name files as the user knows them, below the source and not below scratch; leave out secrets."""
+        return redacted(text.replace(f"{self._source}/", ""))
 
     def _write_report(self) -> None:
         (self._out / "report.json").write_text(codec.dumps(self.report, indent=2) + "\n")
@@ -225,8 +242,7 @@ class Attempt:
         result, timing = self._shop.forkservers[mode].run(
             stage, request, kind, timeout_s=self._shop.settings.stage_timeout_s
         )
-        self._update(timings=(*self.report.timings, replace(timing, stage=name)))
-        log.info("stage_ended", stage=name, wall_s=timing.wall_s, peak_memory_bytes=timing.peak_memory_bytes)
+        self._ended(replace(timing, stage=name))
         return result
 
     @contextmanager
@@ -234,9 +250,11 @@ class Attempt:
         self._shop.progress.stage(self._artifact.name, stage)
         start = time.monotonic()
         yield
-        timing = StageTiming(stage=stage, wall_s=round(time.monotonic() - start, 3))
+        self._ended(StageTiming(stage=stage, wall_s=round(time.monotonic() - start, 3)))
+
+    def _ended(self, timing: StageTiming) -> None:
         self._update(timings=(*self.report.timings, timing))
-        log.info("stage_ended", stage=stage, wall_s=timing.wall_s)
+        log.info("stage_ended", stage=timing.stage, wall_s=timing.wall_s, peak_memory_bytes=timing.peak_memory_bytes)
 
     def _update(self, **changes: object) -> None:
         self.report = replace(self.report, **changes)  # type: ignore[arg-type]
@@ -250,10 +268,8 @@ def versions() -> dict[str, str]:
 def tensorflow_version() -> str:
     """Return the installed TensorFlow's version, empty where there is none."""
     for package in TENSORFLOW_PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             return version(package)
-        except PackageNotFoundError:
-            continue
     return ""
 
 
@@ -262,5 +278,10 @@ def _deciding(settings: Settings) -> dict[str, object]:
     return {name: getattr(settings, name) for name in ("device", "benchmark", "tolerance", "seed", "allow_nonfinite")}
 
 
-def _remove(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
+def _told_by_content(options: ArtifactOptions) -> ArtifactOptions:
+    """Return the options with recorded arrays named by their digests: where they lie is another place in each run."""
+    return replace(options, samples=_content(options.samples), goldens=_content(options.goldens))
+
+
+def _content(path: str) -> str:
+    return digest_of(Path(path), path).sha256 if path else ""

@@ -1,36 +1,38 @@
 """A whole run: find the artifacts, take this shard's, process them, and end with one exit code."""
 
-import signal
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 import structlog
 
-from job import codec, pipeline, publishing
+from job import codec, pipeline
 from job.console import progress
 from job.discovery import discover
 from job.errors import Denied, Interrupted, JobError, LocalIOError, NoInput, UsageError, exit_code_of
+from job.interrupts import interruptible
 from job.manifest import Manifest, load_manifest
 from job.pipeline import Workshop
-from job.pulling import pull_file
+from job.pulling import PullAhead, pull_file
 from job.records import Artifact, ArtifactOptions, ArtifactReport, DeviceReport, DeviceRequest
 from job.report import render_index
+from job.scratch import scratch_directory
 from job.settings import Settings, shard_from
 from job.sharding import share_of
 from job.storage import open_source, open_storage
 from job.storage.base import Storage
-from job.workers import Forkserver
+from job.workers import MODES, Forkserver, Mode
 
 log = structlog.get_logger()
 
-FATAL = (Denied.exit_code, Interrupted.exit_code)
+FATAL = (Denied.exit_code,)
 """Codes after which no other artifact would fare better."""
+
+LEFT_NAMED = 5
+"""How many of the artifacts that are left a log line names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,21 +51,23 @@ def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
     """Convert everything in this shard of the source.
 
     Raises `UsageError`, `NoInput`, `Denied`, `DeviceError` and what else ends a run before it
-    has begun; an artifact's errors are in its report.
+    has begun; an artifact's errors are in its report. A signal ends it with code 75, in the
+    summary once artifacts are at work and as `Interrupted` before that.
     """
     start = time.monotonic()
     index, count = shard_from(settings, environment)
     check_apart(settings.source, settings.dest)
     with ExitStack() as cleanup:
-        cleanup.enter_context(_signals())
-        scratch = cleanup.enter_context(_scratch(settings))
-        forkservers = {
-            mode: cleanup.enter_context(Forkserver(mode, scratch, environment)) for mode in ("exact", "as_run")
+        cleanup.enter_context(interruptible())
+        scratch = cleanup.enter_context(scratch_directory(settings.scratch))
+        forkservers: dict[Mode, Forkserver] = {
+            mode: cleanup.enter_context(Forkserver(mode, scratch, environment)) for mode in MODES
         }
         source, dest = open_source(settings.source), open_storage(settings.dest)
         listing = discover(source, only=settings.only)
         manifest = read_manifest(settings, [artifact.name for artifact in listing.artifacts], scratch)
         mine = share_of(listing.artifacts, index=index, count=count)
+        options = [options_of(settings, manifest, artifact, scratch) for artifact in mine]
         log.info(
             "run_started",
             artifacts=len(listing.artifacts),
@@ -72,21 +76,21 @@ def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
             shard=index,
             shards=count,
         )
-        run_id = _begin(dest, index)
+        check_writable(dest)
         device = probe_device(forkservers["as_run"], settings) if mine else DeviceReport(device="cpu", name="")
         shown = cleanup.enter_context(progress(len(mine)))
         shop = Workshop(
             settings=settings,
-            source=source,
             dest=dest,
             scratch=scratch,
             device=device,
             forkservers=forkservers,
             progress=shown,
+            ahead=PullAhead(source, scratch, mine),
         )
-        reports = _process_all(shop, mine, manifest)
+        reports = _process_all(shop, mine, options)
         summary = RunSummary(
-            run=run_id,
+            run=f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}",
             shard_index=index,
             shard_count=count,
             exit_code=exit_code_of(_codes(reports, len(mine))),
@@ -104,11 +108,28 @@ def check_apart(source: str, dest: str) -> None:
         if not uri:
             raise UsageError(f"--{name} is not set", remedy=f"pass --{name} URI or set JOB_{name.upper()}")
     inside, outside = (_absolute(uri) for uri in (dest, source))
-    if inside == outside or inside.startswith(f"{outside}/"):
+    if inside == outside or inside.startswith(f"{outside.rstrip('/')}/"):
+        what = "the destination is the source" if inside == outside else "the destination lies inside the source"
         raise UsageError(
-            "the destination lies inside the source: the next run would convert its own results",
+            f"{what}: the next run would convert its own results",
             where=dest,
             remedy="choose a destination beside the source",
+        )
+
+
+def check_writable(dest: Storage) -> None:
+    """Find out before any work that the destination cannot be written to; raises what the store raises."""
+    try:
+        is_strong = dest.supports_create_only()
+    except LocalIOError as error:
+        what = f"the destination cannot be written to ({error.what})"
+        raise LocalIOError(what, where=error.where, remedy=error.remedy) from error
+    if not is_strong:
+        log.warning(
+            "destination_is_weak",
+            destination=dest.uri,
+            cause="the store overwrites what exists, whatever is asked: of two jobs at one artifact the last one wins",
+            remedy="let only one job at a time write there",
         )
 
 
@@ -129,8 +150,13 @@ def read_manifest(settings: Settings, names: Sequence[str], scratch: Path) -> Ma
 def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scratch: Path) -> ArtifactOptions:
     """Return what is said about one artifact, its recorded arrays pulled; their paths are relative to the manifest."""
     options = manifest.options_for(artifact.name)
-    pulled = {name: _pulled(settings, getattr(options, name), scratch) for name in ("samples", "goldens")}
-    return replace(options, allow_nonfinite=options.allow_nonfinite or settings.allow_nonfinite, **pulled)
+    try:
+        samples, goldens = (_pulled(settings, name, scratch) for name in (options.samples, options.goldens))
+    except NoInput as error:
+        remedy = "correct the manifest: paths in it are relative to it"
+        raise UsageError("a file that the manifest names is not there", where=error.where, remedy=remedy) from error
+    allow_nonfinite = options.allow_nonfinite or settings.allow_nonfinite
+    return replace(options, samples=samples, goldens=goldens, allow_nonfinite=allow_nonfinite)
 
 
 def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:
@@ -138,41 +164,46 @@ def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:
     device, _ = forkserver.run(
         "probe_device", DeviceRequest(device=settings.device), DeviceReport, timeout_s=settings.stage_timeout_s
     )
-    log.info("device_chosen", device=device.device, name=device.name)
+    log.info("device_chosen", device=device.device, name=device.name, asked=settings.device)
+    if settings.device == "auto" and device.device == "cpu":
+        log.warning("no_gpu", cause="TensorFlow sees no GPU: models run on the CPU", remedy="see --device gpu")
     return device
 
 
-def _process_all(shop: Workshop, mine: Sequence[Artifact], manifest: Manifest) -> list[ArtifactReport]:
+def _process_all(shop: Workshop, mine: Sequence[Artifact], options: Sequence[ArtifactOptions]) -> list[ArtifactReport]:
     reports = list[ArtifactReport]()
-    for artifact in mine:
-        try:
-            options = options_of(shop.settings, manifest, artifact, shop.scratch)
-            reports.append(pipeline.process(shop, artifact, options))
-        except Interrupted as error:
-            log.warning("run_interrupted", reason=str(error), left=len(mine) - len(reports))
-            break
-        error_code = reports[-1].error.exit_code if reports[-1].error else 0
-        if error_code in FATAL:
-            break
+    try:
+        for artifact, said in zip(mine, options, strict=True):
+            reports.append(pipeline.process(shop, artifact, said))
+            if _is_fatal(reports[-1]):
+                log.error("run_stopped", code=_code(reports[-1]), **_left(mine[len(reports) :]))
+                break
+    except KeyboardInterrupt as error:
+        log.warning("run_interrupted", cause=f"{error} came", done=len(reports), **_left(mine[len(reports) :]))
     return reports
 
 
+def _left(artifacts: Sequence[Artifact]) -> dict[str, object]:
+    return {"left": len(artifacts), "next": [artifact.name for artifact in artifacts[:LEFT_NAMED]]}
+
+
+def _code(report: ArtifactReport) -> int:
+    return report.error.exit_code if report.error else 0
+
+
+def _is_fatal(report: ArtifactReport) -> bool:
+    return _code(report) in FATAL
+
+
 def _codes(reports: Sequence[ArtifactReport], expected: int) -> Iterator[int]:
-    yield from (report.error.exit_code for report in reports if report.error)
-    if len(reports) < expected and not any(report.error and report.error.exit_code in FATAL for report in reports):
+    yield from map(_code, reports)
+    if len(reports) < expected and not any(map(_is_fatal, reports)):
         yield Interrupted.exit_code
 
 
 def _counts(reports: Sequence[ArtifactReport]) -> dict[str, int]:
     statuses = [report.status for report in reports]
     return {status: statuses.count(status) for status in ("published", "already_published", "not_published")}
-
-
-def _begin(dest: Storage, shard: int) -> str:
-    """Write the run's first file: a destination that cannot be written is found before the work."""
-    run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
-    dest.replace(f"_runs/{run_id}/shard-{shard}.started", b"")
-    return run_id
 
 
 def _end(dest: Storage, summary: RunSummary) -> None:
@@ -201,36 +232,5 @@ def _pulled(settings: Settings, name: str, scratch: Path) -> str:
 
 
 def _absolute(uri: str) -> str:
-    return uri.rstrip("/") if "://" in uri else str(Path(uri).resolve())
-
-
-@contextmanager
-def _scratch(settings: Settings) -> Iterator[Path]:
-    try:
-        with tempfile.TemporaryDirectory(
-            prefix="tf1lift-", dir=settings.scratch or None, ignore_cleanup_errors=True
-        ) as directory:
-            yield Path(directory)
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        if error.filename and settings.scratch and str(error.filename).startswith(settings.scratch):
-            raise LocalIOError(
-                f"the scratch directory cannot be used: {error.strerror}",
-                where=settings.scratch,
-                remedy="choose another --scratch",
-            ) from error
-        raise
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into `Interrupted`, wherever the supervisor waits."""
-
-    def interrupt(number: int, _: FrameType | None) -> None:
-        raise Interrupted(f"{signal.Signals(number).name} came", remedy="run again: what is committed is skipped")
-
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    path = uri.removeprefix("file://")
+    return path.rstrip("/") if "://" in path else str(Path(path).resolve())

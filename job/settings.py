@@ -18,7 +18,7 @@ COUNT_VARIABLES: Final = ("JOB_SHARD_COUNT", "AWS_BATCH_JOB_ARRAY_SIZE", "BATCH_
 """How many shares there are; Kubernetes does not say, so its manifest sets ``JOB_SHARD_COUNT``."""
 
 
-def _knob(default: Any, description: str, *, minimum: float | None = None, metavar: str = "") -> Any:  # noqa: ANN401 - a dataclass field stands for a value of any type
+def _knob(default: Any, description: str, *, minimum: float | None = None, metavar: str = "") -> Any:
     metadata = {"description": description, "minimum": minimum, "metavar": metavar}
     return field(default=default, metadata=metadata)
 
@@ -54,7 +54,7 @@ def knobs() -> tuple[Field[Any], ...]:
     return fields(Settings)
 
 
-def kind_of(knob: Field[Any]) -> Any:  # noqa: ANN401 - a type expression
+def kind_of(knob: Field[Any]) -> Any:
     """Return a knob's type with ``None`` taken away: ``int | None`` is ``int`` to a command line."""
     hint = get_type_hints(Settings)[knob.name]
     return (
@@ -69,8 +69,8 @@ def shard_from(settings: Settings, environment: Mapping[str, str]) -> tuple[int,
 
     Raises `UsageError` if two engines' variables disagree or the count is missing.
     """
-    index = settings.shard_index if settings.shard_index is not None else _agreed(environment, INDEX_VARIABLES)
-    count = settings.shard_count if settings.shard_count is not None else _agreed(environment, COUNT_VARIABLES)
+    index = settings.shard_index if settings.shard_index is not None else _agreed(environment, INDEX_VARIABLES, minimum=0)
+    count = settings.shard_count if settings.shard_count is not None else _agreed(environment, COUNT_VARIABLES, minimum=1)
     if index is not None and count is None:
         raise UsageError(
             f"shard index {index} is set, but not how many shards there are",
@@ -79,15 +79,16 @@ def shard_from(settings: Settings, environment: Mapping[str, str]) -> tuple[int,
     return (index or 0, count or 1)
 
 
-def _agreed(environment: Mapping[str, str], names: tuple[str, ...]) -> int | None:
+def _agreed(environment: Mapping[str, str], names: tuple[str, ...], *, minimum: int) -> int | None:
     found = {name: environment[name] for name in names if environment.get(name)}
     if len(set(found.values())) > 1:
         said = ", ".join(f"{name}={value}" for name, value in found.items())
         raise UsageError(f"the batch engines' variables disagree: {said}", remedy="leave only one of them set")
-    value = next(iter(found.values()), None)
-    if value is not None and not value.isdigit():
-        raise UsageError(
-            f"{next(iter(found))}={value} is not a whole number",
-            remedy="unset it, or pass --shard-index and --shard-count",
-        )
-    return None if value is None else int(value)
+    for name, value in found.items():
+        if not (value.isascii() and value.isdecimal() and int(value) >= minimum):
+            raise UsageError(
+                f"{name}={value} is not a whole number from {minimum} on",
+                remedy="unset it, or pass --shard-index and --shard-count",
+            )
+        return int(value)
+    return None

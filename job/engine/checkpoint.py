@@ -61,8 +61,9 @@ def variables_of(graph: Graph, needed: set[str], checkpoint: str) -> tuple[Store
             where=Path(checkpoint).name,
             remedy="the checkpoint belongs to another graph, or is incomplete",
         )
+    reshaped = {variable for assign, variable in restore_nodes(graph) if _reshapes(graph, assign)}
     for pair in pairs:
-        _check_shape(pair, stored[pair.key])
+        _check_shape(pair, stored[pair.key], may_differ=pair.name in reshaped)
     return tuple(pairs)
 
 
@@ -151,11 +152,18 @@ def _stored_shapes(checkpoint: str) -> dict[str, list[int]]:
     return shapes
 
 
-def _check_shape(variable: StoredVariable, stored: list[int]) -> None:
+def _reshapes(graph: Graph, assign: str) -> bool:
+    """Whether the saver was made with ``reshape=True``."""
+    through = tuple(op for op in HANDED_ON if op != "Reshape")
+    return bool(graph.nodes[graph.source_of(graph.inputs(assign)[1], through=through).node].op == "Reshape")
+
+
+def _check_shape(variable: StoredVariable, stored: list[int], *, may_differ: bool) -> None:
     """TensorFlow restores a tensor of any shape into a resource variable without a word."""
     if variable.slice_spec or not variable.shape.is_fully_defined():
         return
-    if variable.shape.num_elements() != int(np.prod(stored)):
+    as_many = variable.shape.num_elements() == int(np.prod(stored))
+    if variable.shape.as_list() != list(stored) and not (may_differ and as_many):
         raise BadInput(
             f"{variable.name} has shape {variable.shape.as_list()} in the graph and {stored} in the checkpoint",
             remedy="the checkpoint belongs to another graph",

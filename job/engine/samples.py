@@ -1,7 +1,9 @@
 """Inputs to compare on: recorded ones where the user has them, else made to fit the graph."""
 
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -59,15 +61,22 @@ def recorded(path: str, signature: Signature) -> Sample:
 
     Raises `UsageError` naming the inputs that are missing and the keys that there are.
     """
+    held = arrays_of(path)
+    return Sample(name="recorded", feeds=tuple(_held(held, signature, spec) for spec in signature.inputs))
+
+
+def arrays_of(path: str) -> dict[str, Array]:
+    """Return the arrays of an ``.npz`` by name; raises `UsageError` for a file that is none or holds objects."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            held = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
+        with zipfile.ZipFile(path):  # a lone array would be read as well, and has no name
+            arrays = np.load(path, allow_pickle=False)
+        return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UsageError(
-            f"the recorded samples cannot be read: {error}", remedy="write them by numpy.savez, without objects"
+            f"the recorded arrays cannot be read: {error}",
+            where=Path(path).name,
+            remedy="write them by numpy.savez, without objects",
         ) from error
-    feeds = [_held(held, signature, spec) for spec in signature.inputs]
-    return Sample(name="recorded", feeds=tuple(feeds))
 
 
 def _held(held: Mapping[str, Array], signature: Signature, spec: TensorSpec) -> Array:

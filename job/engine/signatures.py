@@ -103,7 +103,7 @@ def _guess_finding(signature: Signature) -> Finding:
     )
 
 
-def _signature(  # noqa: PLR0913, PLR0917 - what makes a signature
+def _signature(  # noqa: PLR0913 - what makes a signature
     key: str,
     inputs: Arguments,
     outputs: Arguments,

@@ -106,11 +106,12 @@ def _search(graph: Graph, node: str, said: dict[str, str], beside: Path) -> Path
         )
     original = graph.const(Edge(node, 0)).item().decode(errors="replace")
     if original in said:
+        if not (beside / said[original]).resolve().is_relative_to(beside.resolve()):
+            raise BadInput(f"the asset {said[original]!r} lies outside the model", remedy="name a path below it")
         return beside / said[original]
     base = PureWindowsPath(original).name if "\\" in original else PurePosixPath(original).name
-    candidates = [path for path in (beside / base, beside / "assets" / base) if path.is_file()] or sorted(
-        beside.rglob(base)
-    )
+    files = sorted(path for path in beside.rglob("*") if path.name == base and path.is_file())
+    candidates = [path for path in (beside / base, beside / "assets" / base) if path in files] or files
     if not candidates:
         raise BadInput(
             f"the graph reads its vocabulary from {original}, which is not here",

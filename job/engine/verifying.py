@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from job import parity
 from job.engine import reference, runtime
 from job.engine.runners import Baseline, Candidate
-from job.engine.samples import Sample, candidates, recorded
+from job.engine.samples import Sample, arrays_of, candidates, recorded
 from job.engine.source_graph import SourceGraph, read_source
 from job.errors import BadInput
 from job.records import OutputParity, ParityResult, Signature, TensorSpec, VerifyRequest
@@ -82,9 +81,9 @@ def _ask(source: SourceGraph, request: VerifyRequest) -> tuple[tuple[Answer, ...
             baseline.reset()
         accepted, refusal = _accepted(baseline, source, signature, request)
         answers += accepted
-        if accepted:
+        if accepted and not source.writes_state:
             notes += _noticed(baseline, accepted[0])
-        else:
+        if not accepted:
             notes.append(f"{signature.key}: no sample could be run ({refusal})")
     baseline.close()
     return tuple(answers), tuple(notes)
@@ -208,8 +207,7 @@ def _goldens(source: SourceGraph, request: VerifyRequest, candidate: Candidate) 
     options = request.source.options
     if not (options.samples and options.goldens):
         return
-    with np.load(options.goldens, allow_pickle=False) as arrays:
-        held = {name: arrays[name] for name in arrays.files}
+    held = arrays_of(options.goldens)
     for signature in source.signatures:
         said = candidate.run(signature, recorded(options.samples, signature).feeds)
         for spec, array in zip(signature.outputs, said, strict=True):

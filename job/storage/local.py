@@ -34,9 +34,10 @@ class LocalStorage:
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """See `Storage`."""
-        directory = self._selection.narrow(prefix).rpartition("/")[0]
+        narrow = self._selection.narrow(prefix)
+        directory = narrow.rpartition("/")[0]
         start = self._root / plain(directory) if directory else self._root
-        for stored in _walk(start, f"{directory}/" if directory else ""):
+        for stored in _walk(start, f"{directory}/" if directory else "", narrow):
             if stored.key.startswith(prefix) and self._selection.has(stored.key):
                 yield stored
 
@@ -98,11 +99,16 @@ class LocalStorage:
         return path
 
 
-def _walk(directory: Path | str, above: str) -> Iterator[StoredObject]:
-    """Yield what is below `directory` in the order of the keys, which begin with `above`."""
+def _walk(directory: Path | str, above: str, prefix: str) -> Iterator[StoredObject]:
+    """Yield what is below `directory` in the order of the keys, which begin with `above`.
+
+    Directories in which no key can begin with `prefix` are not looked into.
+    """
     for entry in _entries(directory):
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{above}{entry.name}/")
+            below = f"{above}{entry.name}/"
+            if below.startswith(prefix) or prefix.startswith(below):
+                yield from _walk(entry.path, below, prefix)
         elif _is_object(entry):
             with suppress(FileNotFoundError):  # deleted meanwhile
                 stat = _stat(entry)
@@ -127,7 +133,10 @@ def _is_object(entry: os.DirEntry[str]) -> bool:
     """Leave out what is half-written, directories behind links, and devices, pipes and sockets."""
     if entry.name.startswith(PART_PREFIX):
         return False
-    return entry.is_file(follow_symlinks=False) or (entry.is_symlink() and not entry.is_dir())
+    if entry.is_symlink():
+        with suppress(OSError):  # a link whose target may not be seen: reading it will say so
+            return not entry.is_dir()
+    return entry.is_symlink() or entry.is_file(follow_symlinks=False)
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result:

@@ -1,0 +1,50 @@
+"""TensorFlow for the tests of the engine: without oneDNN, Grappler and a GPU, as an exact worker has it."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+
+_before = os.environ.get(ONEDNN)
+os.environ[ONEDNN] = "0"  # decided while TensorFlow is imported; a worker that another test starts decides for itself
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import tensorflow as tf  # noqa: E402, TID253 - the engine's tests need it, and only after the line above
+
+if _before is None:
+    del os.environ[ONEDNN]
+else:
+    os.environ[ONEDNN] = _before
+
+from job.engine import runtime  # noqa: E402 - it imports TensorFlow
+from job.records import SourceRequest  # noqa: E402 - after TensorFlow, with the rest
+from tests.engine.models import save_checkpoint, v1_graph  # noqa: E402 - it imports TensorFlow
+
+Saver = Callable[[Callable[[], None]], SourceRequest]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _exact() -> None:
+    """Set TensorFlow up as an exact worker does."""
+    runtime.configure("exact", "cpu", seed=0)
+
+
+@pytest.fixture(autouse=True)
+def _eager() -> Iterator[None]:
+    """Each test begins outside of any graph, and leaves none behind."""
+    yield
+    assert tf.executing_eagerly()
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Saver:
+    """Build a TF1 graph by a function, initialise it and save it as MetaGraph with checkpoint."""
+
+    def save(build: Callable[[], None]) -> SourceRequest:
+        with v1_graph() as graph:
+            build()
+            return save_checkpoint(graph, tmp_path / "source")
+
+    return save

@@ -1,0 +1,70 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf  # noqa: TID253 - graphs are built here
+
+from job.engine import benchmarking, runtime
+from job.engine.benchmarking import benchmark
+from job.records import ArtifactOptions, BenchmarkRequest, BenchmarkResult
+from tests.engine.conftest import Saver
+from tests.engine.models import converted, ref, request_of, v1
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure for moments, and leave this process's set-up as the other tests need it."""
+    monkeypatch.setitem(benchmarking.BUDGETS_S, "quick", 0.3)
+    monkeypatch.setattr(runtime, "configure", lambda *_: None)
+
+
+def measured(saved: Saver, tmp_path: Path, build: Any, **options: Any) -> BenchmarkResult:
+    saved(build)
+    request = request_of(tmp_path / "source", ArtifactOptions(**options))
+    model = converted(request, tmp_path)
+    return benchmark(BenchmarkRequest(source=request, saved_model=str(model.directory), effort="quick"))
+
+
+def linear(rows: int | None = None) -> None:
+    x = v1.placeholder(tf.float32, [rows, 4], name="x")
+    tf.matmul(x, ref("kernel", np.ones([4, 2], np.float32)), name="y")
+
+
+def test_both_sides_are_measured_at_each_batch_size(saved: Saver, tmp_path: Path) -> None:
+    """Each batch size gives both sides' throughput and latency, and a ratio between its bounds."""
+    result = measured(saved, tmp_path, linear)
+    assert result.verdict in {"measured", "unstable"}
+    assert result.signature == "serving_default"
+    first = result.measurements[0]
+    assert (first.batch_size, first.feeding) == (1, "host")
+    assert first.baseline.throughput_per_s > 0 < first.candidate.throughput_per_s
+    assert first.ratio_low <= first.ratio <= first.ratio_high
+    assert first.baseline.latency.p50_ms <= first.baseline.latency.p99_ms
+    assert set(result.load_ms) == set(result.first_call_ms) == {"baseline", "candidate"}
+    assert result.environment["mode"] == "as_run"
+
+
+def test_user_chooses_batch_sizes(saved: Saver, tmp_path: Path) -> None:
+    """The manifest's batch sizes are measured, in their order, until throughput stops gaining."""
+    result = measured(saved, tmp_path, linear, batch_sizes=(2, 5))
+    assert [one.batch_size for one in result.measurements] in ([2, 5], [2])
+
+
+def test_fixed_batch_is_measured_at_its_own_size(saved: Saver, tmp_path: Path) -> None:
+    """A model whose batch is fixed is measured at that batch, and its throughput counts that many examples."""
+    result = measured(saved, tmp_path, lambda: linear(3))
+    assert [one.batch_size for one in result.measurements] == [3]
+
+
+def test_model_without_a_sample_is_not_measured(saved: Saver, tmp_path: Path) -> None:
+    """Where the TF1 graph accepts no sample there are no figures, and the reason says so."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(x)[0], 1000)]):
+            tf.identity(x, name="y")
+
+    result = measured(saved, tmp_path, build)
+    assert (result.verdict, result.measurements) == ("not_run", ())
+    assert result.reason

@@ -1,0 +1,150 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import tensorflow as tf  # noqa: TID253 - graphs are built here
+
+from job.engine.graph import Graph
+from job.engine.interface import find_outputs, key_of, pipeline_inputs
+from job.engine.switches import find_switches
+from job.errors import BadInput
+from tests.engine.models import graph_of, ref, v1
+
+Build = Callable[[], None]
+
+
+def outputs_of(build: Build) -> list[str]:
+    graph = Graph(graph_of(build))
+    return find_outputs(graph, find_switches(graph))
+
+
+def images() -> Any:
+    return v1.placeholder(tf.float32, [None, 4], name="images")
+
+
+def logits_of(x: Any) -> Any:
+    return tf.identity(x @ ref("kernel", [[1.0, 2.0, 3.0]] * 4), name="logits")
+
+
+def test_probabilities_and_the_logits_behind_them_are_outputs() -> None:
+    """Behind a softmax its input counts as a result too, since probabilities saturate."""
+    assert outputs_of(lambda: tf.nn.softmax(logits_of(images()), name="probabilities")) == [
+        "probabilities:0",
+        "logits:0",
+    ]
+
+
+@pytest.mark.parametrize("name", ["labels", "y_true", "anything"])
+def test_losses_and_what_labels_reach_are_no_outputs(name: str) -> None:
+    """Labels are known by their name or as the second input of a loss; nothing behind them is a result."""
+
+    def build() -> None:
+        logits, labels = logits_of(images()), v1.placeholder(tf.int32, [None], name=name)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits, name="xent")
+        tf.reduce_mean(loss, name="loss")
+        right = tf.equal(tf.argmax(logits, 1, output_type=tf.int32, name="classes"), labels)
+        tf.reduce_mean(tf.cast(right, tf.float32), name="accuracy")
+
+    found = outputs_of(build)
+    assert "classes:0" in found
+    assert not {"loss:0", "accuracy:0"} & set(found)
+
+
+def test_training_is_no_output() -> None:
+    """Gradients, optimizer updates, summaries and savers are passed over, and do not hide what they tap."""
+
+    def build() -> None:
+        logits, labels = logits_of(images()), v1.placeholder(tf.float32, [None, 3], name="labels")
+        loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels, logits), name="loss")
+        v1.train.AdamOptimizer().minimize(loss, global_step=v1.train.get_or_create_global_step())
+        v1.summary.scalar("loss", loss)
+        v1.summary.histogram("activations", logits)
+        v1.train.Saver()
+
+    assert outputs_of(build) == ["logits:0"]
+
+
+def test_updates_of_batch_norm_are_no_outputs() -> None:
+    """What moving averages are assigned is no result, though it depends on the input."""
+
+    def build() -> None:
+        x, mean = images(), ref("moving_mean", [0.0] * 4, trainable=False)
+        batch_mean = tf.reduce_mean(x, 0)
+        v1.assign_sub(mean, (mean - batch_mean) * 0.1, name="AssignMovingAvg")
+        logits_of(x - mean)
+
+    assert outputs_of(build) == ["logits:0"]
+
+
+def test_loose_ends_of_a_cond_are_no_outputs() -> None:
+    """``switch_t`` and ``switch_f`` of a v1 cond are consumed by nothing, and are no results."""
+
+    def build() -> None:
+        x = images()
+        tf.identity(tf.cond(tf.reduce_sum(x) > 0, lambda: x + 1, lambda: x - 1), name="y")
+
+    assert outputs_of(build) == ["y:0"]
+
+
+def test_names_of_results_come_first() -> None:
+    """Of several results those come first whose name says so."""
+
+    def build() -> None:
+        x = images()
+        tf.negative(x, name="auxiliary")
+        tf.negative(x, name="scores")
+
+    assert outputs_of(build) == ["scores:0", "auxiliary:0"]
+
+
+def test_switches_do_not_make_results() -> None:
+    """What depends on a training switch alone is no result."""
+
+    def build() -> None:
+        tf.logical_not(v1.placeholder(tf.bool, [], name="is_training"), name="inference")
+        tf.negative(images(), name="y")
+
+    assert outputs_of(build) == ["y:0"]
+
+
+def test_batch_of_a_queue_is_an_input() -> None:
+    """An input pipeline is cut where it hands its batch over, at the tensors that the model needs."""
+
+    def build() -> None:
+        queue = tf.queue.FIFOQueue(8, [tf.float32, tf.int32], [[4], []], name="queue")
+        batch, labels = queue.dequeue_many(2, name="batch")
+        logits_of(batch)
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=v1.get_default_graph().get_tensor_by_name("logits:0"))
+
+    graph = Graph(graph_of(build))
+    assert find_outputs(graph, []) == ["logits:0"]
+    assert pipeline_inputs(graph, graph.ancestors(["logits"])) == ["batch:0"]
+
+
+def test_graph_without_results_is_bad_input() -> None:
+    """Where nothing is left that could be a result, the error says how to name outputs."""
+    with pytest.raises(BadInput, match="no output can be found") as caught:
+        outputs_of(lambda: v1.assign(ref("v", [1.0] * 4), tf.reduce_sum(images(), 0)))
+    assert "outputs" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("tensor", "taken", "key"),
+    [
+        ("logits:0", [], "logits"),
+        ("a/b/logits:0", [], "logits"),
+        ("a/b/top:1", [], "top_1"),
+        ("a/b-c.d:0", [], "b_c_d"),
+        ("a/1x:0", [], "x_1x"),
+        ("logits", [], "logits"),
+        ("b/logits:0", ["logits"], "logits_1"),
+        ("b/logits:0", ["logits", "logits_1"], "logits_2"),
+        ("top:1", ["top_1"], "top_1_1"),
+    ],
+)
+def test_keys_are_legal_and_unused(tensor: str, taken: list[str], key: str) -> None:
+    """An argument's name is the last part of the tensor's, an identifier, and no other's."""
+    found = key_of(tensor, taken)
+    assert found == key
+    assert found.isidentifier()
+    assert found not in taken

@@ -1,0 +1,54 @@
+import pytest
+import tensorflow as tf  # noqa: TID253 - whether it sees a GPU decides a test
+
+from job.engine import runtime
+from job.engine.stages import STAGES, probe_device
+from job.errors import DeviceError
+from job.records import DeviceReport, DeviceRequest
+
+without_gpu = pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU here")
+
+
+@without_gpu
+def test_missing_gpu_is_a_device_error() -> None:
+    """Where a GPU is required and TensorFlow lists none, the error says so and what to do."""
+    with pytest.raises(DeviceError, match="sees no GPU") as caught:
+        probe_device(DeviceRequest(device="gpu"))
+    assert "--device cpu" in caught.value.remedy
+
+
+@without_gpu
+def test_auto_takes_the_cpu_where_there_is_no_gpu() -> None:
+    """Left to itself the job runs on the CPU."""
+    assert probe_device(DeviceRequest(device="auto")) == DeviceReport(device="cpu", name="")
+
+
+def test_cpu_is_taken_without_a_look() -> None:
+    """Who asks for the CPU gets it, whatever there is."""
+    assert probe_device(DeviceRequest(device="cpu")) == DeviceReport(device="cpu", name="")
+
+
+def test_op_that_ran_elsewhere_is_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that is listed but does not run the op is not taken for one."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    with pytest.raises(DeviceError):
+        with tf.device("/CPU:0"):
+            monkeypatch.setattr(tf, "device", lambda _: tf.name_scope("elsewhere"))
+            runtime.prove_gpu()
+
+
+@pytest.mark.parametrize(("mode", "off"), [("exact", True), ("as_run", False)])
+def test_session_is_set_up_like_the_worker(mode: runtime.Mode, *, off: bool) -> None:
+    """An exact session has no Grappler; one as run has a user's defaults."""
+    assert runtime.session_config(mode).graph_options.rewrite_options.disable_meta_optimizer is off
+
+
+def test_environment_names_versions_and_mode() -> None:
+    """A report says what computed its numbers."""
+    said = runtime.environment("exact", "cpu")
+    assert (said["tensorflow"], said["device"], said["mode"]) == (tf.__version__, "cpu", "exact")
+
+
+def test_every_stage_is_listed() -> None:
+    """The supervisor's stages are those that a worker has."""
+    assert set(STAGES) == {"probe_device", "inspect", "convert", "verify", "benchmark"}

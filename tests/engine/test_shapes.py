@@ -1,0 +1,89 @@
+import pytest
+import tensorflow as tf  # noqa: TID253 - graphs are built here
+
+from job.engine.graph import Edge, Graph
+from job.engine.shapes import dtype_of, import_tensors, plain_shape, shape_of, specs_of
+from job.engine.source_graph import normalised
+from job.errors import BadInput
+from job.records import TensorSpec
+from tests.engine.models import graph_of, v1
+
+
+def build() -> None:
+    x = v1.placeholder(tf.float32, [None, 6], name="x")
+    v1.placeholder(tf.int32, name="unknown")
+    values, _ = tf.math.top_k(x, 2, name="top")
+    tf.cast(tf.reshape(values, [-1], name="flat"), tf.float16, name="half")
+    queue = tf.queue.FIFOQueue(8, [tf.float32, tf.int64], [[4], []], name="queue")
+    queue.dequeue_many(2, name="batch")
+
+
+GRAPH = normalised(graph_of(build))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "dtype"),
+    [
+        (Edge("x", 0), tf.float32),
+        (Edge("top", 0), tf.float32),
+        (Edge("half", 0), tf.float16),
+        (Edge("batch", 0), tf.float32),
+        (Edge("batch", 1), tf.int64),
+        (Edge("unknown", 0), tf.int32),
+    ],
+)
+def test_dtype_is_told_from_attributes(tensor: Edge, dtype: tf.DType) -> None:
+    """An op's own attributes tell the dtype of each output, also of a pipeline's end."""
+    assert dtype_of(GRAPH, tensor) == dtype
+
+
+def test_shape_is_the_recorded_one() -> None:
+    """A recorded shape is taken for each output; unknown stays unknown."""
+    assert plain_shape(shape_of(GRAPH, Edge("batch", 0))) == (2, 4)
+    assert plain_shape(shape_of(GRAPH, Edge("batch", 1))) == (2,)
+    assert plain_shape(shape_of(GRAPH, Edge("unknown", 0))) is None
+    assert plain_shape(shape_of(GRAPH, Edge("queue", 0))) in {None, ()}
+
+
+def test_specs_come_from_shape_inference() -> None:
+    """Inputs keep their free dimensions, outputs get theirs from the inputs through the graph."""
+    inputs, outputs = specs_of(GRAPH, {"x": "x"}, {"best": "top", "where": "top:1", "half": "half:0"}, {})
+    assert inputs == (TensorSpec(key="x", tensor="x:0", dtype="float32", shape=(None, 6)),)
+    assert [(spec.key, spec.tensor, spec.dtype, spec.shape) for spec in outputs] == [
+        ("best", "top:0", "float32", (None, 2)),
+        ("where", "top:1", "int32", (None, 2)),
+        ("half", "half:0", "float16", (None,)),
+    ]
+
+
+def test_graph_is_cut_in_its_middle() -> None:
+    """An input may be any tensor; its dtype and shape are the recorded ones, and what is behind it is gone."""
+    inputs, outputs = specs_of(GRAPH, {"flat": "flat:0"}, {"half": "half:0"}, {})
+    assert (inputs[0].dtype, inputs[0].shape) == ("float32", (None,))
+    assert outputs[0].shape == (None,)
+
+
+def test_output_may_be_an_input() -> None:
+    """A signature that hands an input on gets the tensor that is fed."""
+    with tf.Graph().as_default():
+        fed = v1.placeholder(tf.float32, [3], name="mine")
+        (found,) = import_tensors(v1.GraphDef(), {"x:0": fed}, ["x:0"])
+    assert found is fed
+
+
+def test_graph_that_does_not_import_is_bad_input() -> None:
+    """TensorFlow's reason is given in one line."""
+    graph_def = v1.GraphDef()
+    graph_def.node.add(name="y", op="MatMul", input=["gone"])
+    with tf.Graph().as_default(), pytest.raises(BadInput, match="TensorFlow cannot import the graph: ") as caught:
+        import_tensors(graph_def, {}, ["y:0"])
+    assert "\n" not in str(caught.value)
+
+
+def test_untellable_dtype_is_bad_input() -> None:
+    """An op without any attribute that tells its dtype cannot be cut at."""
+    graph = Graph(graph_of(lambda: v1.constant(1, name="c") + 1))
+    graph.nodes["c"].op = "NoOp"
+    del graph.nodes["c"].attr["dtype"]
+    with pytest.raises(BadInput, match="dtype of c:0"):
+        dtype_of(graph, Edge("c", 0))

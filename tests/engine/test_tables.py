@@ -1,0 +1,147 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf  # noqa: TID253 - graphs are built here
+
+from job.engine.source_graph import read_source
+from job.engine.vocabulary import words_of
+from job.errors import BadInput
+from job.records import ArtifactOptions
+from tests.engine.conftest import Saver
+from tests.engine.models import assert_same, converted, request_of, v1
+
+WORDS = np.array([b"one", b"two", b"no such", b""], object)
+
+
+def words() -> Any:
+    return v1.placeholder(tf.string, [None], name="words")
+
+
+def of_file(path: Path) -> None:
+    """Look words up in a vocabulary file that the graph names by its absolute path."""
+    lines = tf.lookup.TextFileInitializer(
+        str(path), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+    )
+    tf.identity(tf.lookup.StaticHashTable(lines, -1).lookup(words()), name="ids")
+
+
+def of_constants() -> None:
+    pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(["one", "two"]), tf.range(5, 7, dtype=tf.int64))
+    tf.identity(tf.lookup.StaticHashTable(pairs, -1).lookup(words()), name="ids")
+
+
+@pytest.fixture
+def moved(saved: Saver, tmp_path: Path) -> Path:
+    """A model that was saved where its vocabulary lay at a path that is gone; returns its folder."""
+    original = tmp_path / "gone/vocab.txt"
+    original.parent.mkdir()
+    original.write_text("zero\none\ntwo\n")
+    saved(lambda: of_file(original))
+    original.rename(tmp_path / "kept.txt")
+    return tmp_path / "source"
+
+
+def test_constants_and_computed_values_fill_a_table(saved: Saver, tmp_path: Path) -> None:
+    """Keys that are constant and values that are computed fill the table when the SavedModel is loaded."""
+    model = assert_same(saved(of_constants), tmp_path, ["ids:0"], [{"words:0": WORDS}])
+    assert model.answer({"words:0": WORDS})["ids:0"].tolist() == [5, 6, -1, -1]
+    assert {b"one", b"two"} <= set(words_of(model.source))
+
+
+@pytest.mark.parametrize("place", ["vocab.txt", "assets/vocab.txt", "deeper/still/vocab.txt"])
+def test_vocabulary_is_found_beside_the_model(moved: Path, tmp_path: Path, place: str) -> None:
+    """A vocabulary whose path is gone is looked for by its name below the model, and published as an asset."""
+    (moved / place).parent.mkdir(parents=True, exist_ok=True)
+    (moved / place).write_bytes((tmp_path / "kept.txt").read_bytes())
+    model = converted(request_of(moved), tmp_path)
+    assert "asset_found_beside" in [finding.code for finding in model.source.findings]
+    assert {b"zero", b"one", b"two"} <= set(words_of(model.source))
+    (moved / place).unlink()
+    assert model.answer({"words:0": WORDS})["ids:0"].tolist() == [1, 2, -1, -1]
+    assert [path.name for path in (model.directory / "assets").iterdir()] == ["vocab.txt"]
+
+
+def test_user_says_where_a_vocabulary_is(moved: Path, tmp_path: Path) -> None:
+    """The manifest's path for the original one is taken."""
+    (moved / "mine.txt").write_text("two\none\n")
+    options = ArtifactOptions(assets={str(tmp_path / "gone/vocab.txt"): "mine.txt"})
+    model = converted(request_of(moved, options), tmp_path)
+    assert model.answer({"words:0": WORDS})["ids:0"].tolist() == [1, 0, -1, -1]
+
+
+def test_missing_vocabulary_is_named(moved: Path, tmp_path: Path) -> None:
+    """Where the file is nowhere, the path that the graph asks for is said, and what to put where."""
+    with pytest.raises(BadInput, match=str(tmp_path / "gone/vocab.txt")) as caught:
+        read_source(request_of(moved))
+    assert "put vocab.txt beside the model" in caught.value.remedy
+
+
+@pytest.mark.parametrize("said", ["nowhere.txt", "link.txt", "../kept.txt"])
+def test_said_path_must_be_a_file_of_the_source(moved: Path, tmp_path: Path, said: str) -> None:
+    """A path that the manifest names is refused if nothing is there, if it is a link, and if it leaves the source."""
+    (moved / "link.txt").symlink_to(tmp_path / "kept.txt")
+    with pytest.raises(BadInput):
+        read_source(request_of(moved, ArtifactOptions(assets={str(tmp_path / "gone/vocab.txt"): said})))
+
+
+@pytest.mark.parametrize("path", ["", "/data/..", "/data/", "*", "/data/[vocab].txt"])
+def test_odd_paths_are_no_patterns(saved: Saver, path: str) -> None:
+    """A recorded path without a file's name, or with a pattern's characters, finds no other file."""
+
+    def build() -> None:
+        table = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
+        fill = tf.raw_ops.InitializeTableFromTextFileV2(
+            table_handle=table, filename=tf.constant(path), key_index=-2, value_index=-1
+        )
+        v1.add_to_collection("mine", fill)
+        default = tf.constant(-1, dtype=tf.int64)
+        tf.identity(tf.raw_ops.LookupTableFindV2(table_handle=table, keys=words(), default_value=default), name="ids")
+
+    request = saved(build)
+    Path(request.directory, "v").write_text("one\n")
+    with pytest.raises(BadInput, match="which is not here"):
+        read_source(request)
+
+
+def test_unfilled_table_is_bad_input(saved: Saver) -> None:
+    """A constant table that nothing in the graph fills could never answer."""
+
+    def build() -> None:
+        table = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
+        found = tf.raw_ops.LookupTableFindV2(
+            table_handle=table, keys=words(), default_value=tf.constant(-1, dtype=tf.int64)
+        )
+        tf.identity(found, name="ids")
+
+    with pytest.raises(BadInput, match="nothing in the graph fills the table HashTableV2"):
+        read_source(saved(build))
+
+
+def test_mutable_table_keeps_its_contents(tmp_path: Path, saved: Saver) -> None:
+    """A mutable table gets what the checkpoint holds of it, and starts empty where it holds nothing."""
+
+    def build() -> None:
+        with tf.init_scope():
+            pass
+        table = tf.raw_ops.MutableHashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
+        found = tf.raw_ops.LookupTableFindV2(
+            table_handle=table, keys=words(), default_value=tf.constant(-1, dtype=tf.int64)
+        )
+        tf.identity(found, name="ids")
+
+    assert_same(saved(build), tmp_path, ["ids:0"], [{"words:0": WORDS}])
+
+
+def test_two_models_do_not_share_a_table(saved: Saver, tmp_path: Path) -> None:
+    """Two converted models in one process keep their contents apart, though their tables have one name."""
+    first = converted(saved(of_constants), tmp_path)
+
+    def build() -> None:
+        pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(["two"]), tf.constant([9], tf.int64))
+        tf.identity(tf.lookup.StaticHashTable(pairs, -1).lookup(words()), name="ids")
+
+    second = converted(saved(build), tmp_path / "second")
+    assert first.answer({"words:0": WORDS})["ids:0"].tolist() == [5, 6, -1, -1]
+    assert second.answer({"words:0": WORDS})["ids:0"].tolist() == [-1, 9, -1, -1]

@@ -1,0 +1,191 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf  # noqa: TID253 - graphs are built here
+
+from job.engine import reference
+from job.engine.verifying import verify
+from job.errors import BadInput
+from job.records import ArtifactOptions, ParityResult, SourceRequest, VerifyRequest
+from tests.engine.conftest import Saver
+from tests.engine.models import converted, ref, request_of, v1
+
+KERNEL = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+
+
+def linear() -> None:
+    x = v1.placeholder(tf.float32, [None, 4], name="x")
+    tf.nn.softmax(tf.matmul(x, ref("kernel", KERNEL), name="logits"), name="probabilities")
+
+
+def verified(request: SourceRequest, saved_model: Path, **how: Any) -> ParityResult:
+    wanted = VerifyRequest(source=request, saved_model=str(saved_model), mode="exact", tolerance=1e-5)
+    return verify(replace(wanted, **how))
+
+
+def test_conversion_is_proven(saved: Saver, tmp_path: Path) -> None:
+    """Every output passes on every batch, with its figures, and the answers are kept for the run with defaults."""
+    request = saved(linear)
+    model = converted(request, tmp_path)
+    kept = str(tmp_path / "reference.npz")
+    result = verified(request, model.directory, reference=kept)
+    assert (result.verdict, result.reason, result.notes) == ("passed", "", ())
+    assert {output.tensor: (output.verdict, output.relative, len(output.samples)) for output in result.outputs} == {
+        "probabilities:0": ("passed", 0.0, 3),
+        "logits:0": ("passed", 0.0, 3),
+    }
+    assert len(reference.read(kept)) == 3
+    as_run = verified(request, model.directory, mode="as_run", reference=kept)
+    assert (as_run.verdict, [output.samples for output in as_run.outputs]) == (
+        "passed",
+        [output.samples for output in result.outputs],
+    )
+
+
+def damaged(directory: Path, relative: float) -> None:
+    """Write the SavedModel again with one number of its variable changed."""
+    loaded = tf.saved_model.load(str(directory))
+    (variable,) = loaded.signatures["serving_default"].variables
+    changed = variable.numpy()
+    changed[0, 0] *= 1 + relative
+    variable.assign(changed)
+    tf.saved_model.save(loaded, str(directory), signatures=loaded.signatures)
+
+
+def test_damaged_candidate_fails(saved: Saver, tmp_path: Path) -> None:
+    """A number that is off by a thousandth is found, measured and said; the baseline never sees it."""
+    request = saved(linear)
+    model = converted(request, tmp_path)
+    damaged(model.directory, 1e-3)
+    result = verified(request, model.directory)
+    assert result.verdict == "failed"
+    assert result.reason
+    logits = next(output for output in result.outputs if output.tensor == "logits:0")
+    assert logits.verdict == "failed"
+    assert logits.relative is not None
+    assert 1e-5 < logits.relative < 1e-2
+
+
+def test_user_may_tolerate_more(saved: Saver, tmp_path: Path) -> None:
+    """The same damage passes a tolerance that is wider than it."""
+    request = saved(linear)
+    model = converted(request, tmp_path)
+    damaged(model.directory, 1e-3)
+    assert verified(request, model.directory, tolerance=1e-1).verdict == "passed"
+
+
+def test_candidate_of_another_signature_fails(saved: Saver, tmp_path: Path) -> None:
+    """A candidate that cannot answer where the baseline does has failed, and is not merely untested."""
+    request = saved(linear)
+    model = converted(request, tmp_path)
+    loaded = tf.saved_model.load(str(model.directory))
+    narrow = tf.function(lambda x: {"probabilities": x, "logits": x}, input_signature=[tf.TensorSpec([7, 4], name="x")])
+    loaded.narrow = narrow
+    tf.saved_model.save(loaded, str(model.directory), signatures={"serving_default": narrow})
+    result = verified(request, model.directory)
+    assert result.verdict == "failed"
+    assert "the candidate fails where the TF1 graph answers" in result.reason
+
+
+def test_random_graph_is_noted(saved: Saver, tmp_path: Path) -> None:
+    """A graph that answers differently each time is named; it is not passed."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        tf.add(x, tf.random.normal(tf.shape(x)), name="y")
+
+    request = saved(build)
+    result = verified(request, converted(request, tmp_path).directory)
+    assert result.verdict == "failed"
+    assert any("random" in note for note in result.notes)
+
+
+def test_batch_dependence_is_noted(saved: Saver, tmp_path: Path) -> None:
+    """Batch norm that was left in training mode shows: an example alone gets another answer than in its batch."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        tf.subtract(x, tf.reduce_mean(x, 0), name="y")
+
+    request = saved(build)
+    result = verified(request, converted(request, tmp_path).directory)
+    assert result.verdict == "passed"
+    assert any("batch_dependent" in note for note in result.notes)
+
+
+def test_counter_is_compared_from_the_same_start(saved: Saver, tmp_path: Path) -> None:
+    """A model that keeps state between calls passes, call by call, and is not taken for random."""
+
+    def build() -> None:
+        x, count = v1.placeholder(tf.float32, [None, 4], name="x"), ref("count", 0.0)
+        tf.add(x, v1.assign_add(count, 1.0) * 1.0, name="y")
+
+    request = saved(build)
+    result = verified(request, converted(request, tmp_path).directory)
+    assert (result.verdict, result.notes) == ("passed", ())
+
+
+def test_nothing_is_passed_that_was_not_run(saved: Saver, tmp_path: Path) -> None:
+    """Where the baseline accepts no sample the verdict is `not_run`, and the note says why."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(x)[0], 1000)]):
+            tf.identity(x, name="y")
+
+    request = saved(build)
+    result = verified(request, converted(request, tmp_path).directory)
+    assert {output.verdict for output in result.outputs} == {result.verdict} == {"not_run"}
+    assert any("no sample could be run" in note for note in result.notes)
+
+
+def test_users_samples_and_goldens_are_compared(saved: Saver, tmp_path: Path) -> None:
+    """On the user's inputs the recorded outputs are held against the candidate, apart from the baseline."""
+    request = saved(linear)
+    model = converted(request, tmp_path)
+    x = np.ones([2, 4], np.float32)
+    right, wrong = (x @ KERNEL).astype(np.float32), (x @ KERNEL + 0.1).astype(np.float32)
+    np.savez(tmp_path / "samples.npz", x=x)
+    verdicts = {}
+    for name, logits in (("right", right), ("wrong", wrong)):
+        np.savez(tmp_path / f"{name}.npz", logits=logits)
+        options = ArtifactOptions(samples=str(tmp_path / "samples.npz"), goldens=str(tmp_path / f"{name}.npz"))
+        result = verified(request_of(Path(request.directory), options), model.directory)
+        verdicts[name] = {output.output: output.verdict for output in result.outputs}
+    assert verdicts == {
+        "right": {"probabilities": "passed", "logits": "passed", "logits (golden)": "passed"},
+        "wrong": {"probabilities": "passed", "logits": "passed", "logits (golden)": "failed"},
+    }
+
+
+def test_graph_that_does_not_run_is_bad_input(saved: Saver, tmp_path: Path) -> None:
+    """Without a baseline nothing can be proven; the error says what the graph said."""
+    request = saved(linear)
+    model = converted(request, tmp_path)
+    data = tmp_path / "source/model.ckpt.data-00000-of-00001"
+    data.write_bytes(bytes([data.read_bytes()[0] ^ 1]) + data.read_bytes()[1:])
+    with pytest.raises(BadInput, match="the original graph does not run"):
+        verified(request, model.directory)
+
+
+def test_strings_and_integers_are_exact(saved: Saver, tmp_path: Path) -> None:
+    """Outputs without a fraction are compared exactly, and an empty one by its shape."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        best = tf.argmax(x, 1, name="best")
+        tf.strings.as_string(best, name="word")
+        tf.identity(x[:, :0], name="nothing")
+
+    request = saved(build)
+    options = ArtifactOptions(outputs={"best": "best", "word": "word", "nothing": "nothing"})
+    model = converted(request_of(Path(request.directory), options), tmp_path)
+    result = verified(request_of(Path(request.directory), options), model.directory)
+    assert {output.output: (output.verdict, output.tolerance) for output in result.outputs} == {
+        "best": ("passed", 0.0),
+        "word": ("passed", 0.0),
+        "nothing": ("passed", pytest.approx(1e-5)),
+    }

@@ -1,0 +1,130 @@
+"""Stages without TensorFlow, for tests of what surrounds them: an artifact's name says what befalls it."""
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from job.errors import DeviceError, Refused
+from job.records import (
+    BenchmarkRequest,
+    BenchmarkResult,
+    ConvertRequest,
+    ConvertResult,
+    DeviceReport,
+    DeviceRequest,
+    ParityResult,
+    SourceRequest,
+    SourceSummary,
+    VerifyRequest,
+)
+
+
+class Stage(NamedTuple):
+    """As in `job.engine.stages`."""
+
+    request: type[Any]
+    run: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a worker shall do, and how often or how long."""
+
+    what: str
+    count: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a worker knows of itself."""
+
+    pid: int
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+class ResourceExhaustedError(Exception):
+    """Named as TensorFlow's."""
+
+
+def raise_(error: BaseException) -> None:
+    """Raise; a lambda cannot."""
+    raise error
+
+
+def grow() -> None:
+    """Ask for more memory than there is."""
+    bytearray(1 << 62)
+
+
+BEHAVIOURS: Final[dict[str, Callable[[], object]]] = {
+    "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "abort": os.abort,
+    "exit": lambda: os._exit(0),
+    "chatty": lambda: (os.write(2, b"last words\n"), os.write(1, b"{}\n"), os._exit(3)),
+    "hang": lambda: time.sleep(600),
+    "slow": lambda: time.sleep(3),
+    "grow": grow,
+    "exhausted": lambda: raise_(ResourceExhaustedError("OOM when allocating tensor with shape[9,9]\nmore")),
+    "full": lambda: raise_(OSError(errno.ENOSPC, "No space left on device", "out/x")),
+    "refused": lambda: raise_(Refused("op PyFunc", where="node f", remedy="cut above it")),
+    "bug": lambda: raise_(ZeroDivisionError("division by zero")),
+}
+
+
+def behave(order: Order) -> Seen:
+    """Do what is ordered, and tell what can be seen of the environment."""
+    BEHAVIOURS.get(order.what, lambda: None)()
+    return Seen(pid=os.getpid(), environment=dict(os.environ))
+
+
+def probe_device(request: DeviceRequest) -> DeviceReport:
+    """There is no GPU."""
+    if request.device == "gpu":
+        raise DeviceError("no GPU", remedy="choose --device cpu")
+    return DeviceReport(device="cpu", name="")
+
+
+def inspect(request: SourceRequest) -> SourceSummary:
+    """Do what the artifact's name says."""
+    BEHAVIOURS.get(Path(request.entry).stem, lambda: None)()
+    return SourceSummary(format=request.format, node_count=2)
+
+
+def convert(request: ConvertRequest) -> ConvertResult:
+    """Do what the artifact's name says, and write a model."""
+    summary = inspect(request.source)
+    source, written = Path(request.source.directory, request.source.entry), Path(request.saved_model)
+    written.mkdir()
+    (written / "saved_model.pb").write_bytes(source.read_bytes())
+    return ConvertResult(summary=summary)
+
+
+def verify(request: VerifyRequest) -> ParityResult:
+    """Find all well, unless the artifact is called wrong."""
+    is_wrong = Path(request.source.entry).stem == "wrong"
+    return ParityResult(
+        mode=request.mode, verdict="failed" if is_wrong else "passed", reason="y is off by 1" if is_wrong else ""
+    )
+
+
+def benchmark(request: BenchmarkRequest) -> BenchmarkResult:
+    """Measure nothing, or fail."""
+    if Path(request.source.entry).stem == "unmeasurable":
+        raise ResourceExhaustedError("OOM")
+    return BenchmarkResult(verdict="not_run", reason="a test")
+
+
+STAGES: Final = {
+    "behave": Stage(Order, behave),
+    "probe_device": Stage(DeviceRequest, probe_device),
+    "inspect": Stage(SourceRequest, inspect),
+    "convert": Stage(ConvertRequest, convert),
+    "verify": Stage(VerifyRequest, verify),
+    "benchmark": Stage(BenchmarkRequest, benchmark),
+}

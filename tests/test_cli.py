@@ -1,0 +1,192 @@
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+
+from job import cli, running
+from job.records import ArtifactReport
+from job.running import RunSummary
+from job.settings import Settings, kind_of, knobs
+from tests.jobs import WITHOUT_TENSORFLOW, run_job
+from tests.sources import GRAPH_DEF, HTML
+
+CANARY = "canary-7b1e55"
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings of each run that the command line starts in this process; nothing is run."""
+    seen: list[Settings] = []
+
+    def run(settings: Settings, _: object) -> RunSummary:
+        seen.append(settings)
+        return RunSummary(run="r", shard_index=0, shard_count=1, exit_code=0, wall_s=0.0, reports=())
+
+    monkeypatch.setattr(running, "run", run)
+    monkeypatch.setattr(cli, "configure", lambda _: None)
+    for name in [name for name in os.environ if name.startswith("JOB_")]:
+        monkeypatch.delenv(name)
+    return seen
+
+
+def other_value(name: str) -> Any:
+    """Return an allowed value of a knob that is not its default."""
+    knob = next(knob for knob in knobs() if knob.name == name)
+    kind = kind_of(knob)
+    if get_origin(kind) is Literal:
+        return next(choice for choice in get_args(kind) if choice != knob.default)
+    return {bool: True, int: 7, float: 0.5, str: "x"}[kind]
+
+
+NAMES = [knob.name for knob in knobs()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_knob_is_a_flag_and_a_variable(settings: list[Settings], monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """--stage-timeout-s is JOB_STAGE_TIMEOUT_S: either way gives the same settings, and nothing else changes."""
+    value, flag = other_value(name), f"--{name.replace('_', '-')}"
+    cli.app.main(["run", flag] if value is True else ["run", flag, str(value)], standalone_mode=False)
+    monkeypatch.setenv(f"JOB_{name.upper()}", str(value))
+    cli.app.main(["run"], standalone_mode=False)
+    assert settings[0] == settings[1]
+    assert asdict(settings[0]) == asdict(Settings()) | {name: value}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_empty_variable_is_an_unset_one(settings: list[Settings], monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Manifests of batch engines set variables to nothing where a value is optional."""
+    monkeypatch.setenv(f"JOB_{name.upper()}", "")
+    cli.app.main(["run"], standalone_mode=False)
+    assert settings == [Settings()]
+
+
+def test_flag_comes_before_variable(settings: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is typed for this one run holds."""
+    monkeypatch.setenv("JOB_SEED", "1")
+    cli.app.main(["run", "--seed", "2"], standalone_mode=False)
+    assert settings[0].seed == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra", "said"),
+    [
+        (["run", "--sorce", "x"], {}, "No such option '--sorce'. (Did you mean one of: '--seed', '--source'"),
+        (["rum"], {}, "No such command 'rum'"),
+        (["run", "--device", "tpu"], {}, "'tpu' is not one of 'auto', 'cpu', 'gpu'"),
+        (["run", "--stage-timeout-s", "0"], {}, "'--stage-timeout-s': 0 is not in the range x>=1"),
+        (["run", "--seed"], {}, "Option '--seed' requires an argument"),
+        (["run", "extra"], {}, "unexpected extra argument (extra)"),
+        (["inspect"], {}, "Missing argument 'URI'"),
+        (["run"], {}, "--source is not set; pass --source URI or set JOB_SOURCE"),
+        (["run"], {"JOB_SEED": "x"}, "'x' is not a valid integer range.; correct JOB_SEED"),
+        (["run"], {"JOB_BENCHMARK": "on"}, "correct JOB_BENCHMARK"),
+        (["run"], {"JOB_SOURCE": "ftp://h/x", "JOB_DEST": "/tmp/x"}, "ftp:// is no store that we know; ftp://h/x; use a path"),
+        (
+            ["run"],
+            {"JOB_SOURCE": "/a", "JOB_DEST": "/b", "JOB_COMPLETION_INDEX": "1", "BATCH_TASK_INDEX": "2"},
+            "disagree: JOB_COMPLETION_INDEX=1, BATCH_TASK_INDEX=2",
+        ),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(arguments: list[str], extra: dict[str, str], said: str) -> None:
+    """It says what is wrong and where to look; away from a terminal it is an event, as everything is."""
+    ended = run_job(*arguments, extra=extra)
+    assert (ended.code, ended.stdout, len(ended.events)) == (2, "", 1)
+    assert said in ended.events[0]["reason"]
+    assert (ended.events[0]["event"], ended.events[0]["name"]) == ("job_failed", "usage")
+
+
+def test_error_for_people_is_a_plain_line(tmp_path: Path) -> None:
+    """With --log-format text the name of the code comes first, then what, where and what to do."""
+    ended = run_job("run", "--source", str(tmp_path / "no"), "--dest", str(tmp_path / "out"), "--log-format", "text")
+    where = tmp_path / "no"
+    line = f"no_input: there is nothing at the source; {where}; name a prefix or an artifact that exists\n"
+    assert (ended.code, ended.stdout, ended.stderr) == (43, "", line)
+
+
+def test_no_arguments_show_the_help() -> None:
+    """Whoever types only the name wants to know what there is; it is no success for a script."""
+    ended = run_job()
+    assert (ended.code, "Commands:" in ended.stderr, "Traceback" in ended.stderr) == (2, True, False)
+
+
+def test_version_is_told() -> None:
+    """The version is what a bug report needs first."""
+    ended = run_job("--version")
+    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("tf1lift, version ")
+
+
+def batch(tmp_path: Path) -> tuple[str, ...]:
+    """Make a source with a good and a bad artifact, and return the arguments of a run over it."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "good.pb").write_bytes(GRAPH_DEF)
+    (tmp_path / "in" / "bad.pb").write_bytes(HTML)
+    return ("run", "--source", str(tmp_path / "in"), "--dest", str(tmp_path / "out"), "--benchmark", "off")
+
+
+def test_text_mode_prints_a_summary_on_stdout(tmp_path: Path) -> None:
+    """A person gets a table of what became of each artifact, and why some failed."""
+    ended = run_job(*batch(tmp_path), "--log-format", "text", program=WITHOUT_TENSORFLOW)
+    rows = [line.split()[:2] for line in ended.stdout.splitlines() if line.strip()]
+    assert ended.code == 40
+    assert rows[:3] == [["artifact", "status"], ["bad.pb", "not"], ["good.pb", "published"]]
+    assert "bad.pb: bad.pb is an HTML page" in ended.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("--log-format", "json")])
+def test_machines_get_json_lines_on_stderr_and_nothing_else(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Every line parses, carries time, level and event, and standard output stays empty."""
+    ended = run_job(*batch(tmp_path), *arguments, program=WITHOUT_TENSORFLOW)
+    assert (ended.code, ended.stdout) == (40, "")
+    assert all(event.keys() >= {"timestamp", "level", "event"} for event in ended.events)
+    assert [event["artifact"] for event in ended.named("artifact_published")] == ["good.pb"]
+    assert ended.events[-1]["event"] == "run_ended"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_secrets_stay_out_of_every_output(tmp_path: Path, log_format: str) -> None:
+    """A secret that comes back in an error text is blotted out on the way to either stream."""
+    extra = {"AWS_SECRET_ACCESS_KEY": CANARY, "AWS_ACCESS_KEY_ID": "AKIA" + "A" * 16, "HF_TOKEN": CANARY + "2"}
+    source = f"s3x://user:{CANARY}@host/x?X-Amz-Signature={CANARY}"
+    ended = run_job("run", "--source", source, "--dest", str(tmp_path), "--log-format", log_format, extra=extra)
+    assert ended.code == 2
+    assert "s3x://" in ended.stderr
+    assert CANARY not in ended.stderr + ended.stdout
+
+
+def test_bug_is_told_in_one_event_with_code_70(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Python's own code for an exception is 1, which the contract does not have."""
+
+    def run(*_: object) -> RunSummary:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(running, "run", run)
+    monkeypatch.setattr(cli, "configure", lambda *_: None)
+    monkeypatch.setattr(cli.log, "exception", lambda _: None)
+    assert cli.app.main(["run", "--log-format", "text"], standalone_mode=False) == 70
+    assert capsys.readouterr().err == "internal: ZeroDivisionError: division by zero; please report it with the log\n"
+
+
+def test_exit_code_is_the_summarys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the run ended with is what the process ends with."""
+    reports: tuple[ArtifactReport, ...] = ()
+    summary = RunSummary(run="r", shard_index=0, shard_count=1, exit_code=47, wall_s=0.0, reports=reports)
+    monkeypatch.setattr(running, "run", lambda *_: summary)
+    monkeypatch.setattr(cli, "configure", lambda *_: None)
+    monkeypatch.setattr("sys.argv", ["job", "run"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 47
+
+
+def test_inspect_prints_one_json_document(tmp_path: Path) -> None:
+    """``inspect --json`` can be piped: standard output is one document whatever the artifacts are."""
+    batch(tmp_path)
+    ended = run_job("inspect", str(tmp_path / "in"), "--json", program=WITHOUT_TENSORFLOW)
+    document = json.loads(ended.stdout)
+    assert (ended.code, ended.stderr) == (40, "")
+    assert [one["artifact"]["name"] for one in document["artifacts"]] == ["bad.pb", "good.pb"]

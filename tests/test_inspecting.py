@@ -1,0 +1,91 @@
+import functools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from job import inspecting
+from job.errors import LocalIOError, NoInput
+from job.inspecting import inspect
+from job.settings import Settings
+from job.workers import Forkserver
+from tests.sources import GRAPH_DEF, HTML
+
+
+@pytest.fixture(autouse=True)
+def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages are those of `tests.stages`: what befalls an artifact is its name."""
+    monkeypatch.setattr(inspecting, "Forkserver", functools.partial(Forkserver, stages="tests.stages"))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Three artifacts: one that is read well, one that is refused, one that is no model; and a text."""
+    directory = tmp_path / "in"
+    directory.mkdir()
+    for name in ("good.pb", "refused.pb"):
+        (directory / name).write_bytes(GRAPH_DEF)
+    (directory / "html.pb").write_bytes(HTML)
+    (directory / "notes.py").write_bytes(b"x")
+    return directory
+
+
+def inspected(source: Path, *, as_json: bool = True, details: bool = True, **chosen: Any) -> int:
+    """Inspect a directory."""
+    environment = {"PATH": os.environ["PATH"]}
+    return inspect(Settings(source=str(source), **chosen), environment, as_json=as_json, details=details)
+
+
+def test_document_says_what_was_read_or_why_not(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each artifact has its summary or its error; the exit code is the one that a run would end with."""
+    assert inspected(source) == 42
+    document = json.loads(capsys.readouterr().out)
+    said = {
+        one["artifact"]["name"]: one["error"]["code_name"] if one["error"] else one["summary"]["node_count"]
+        for one in document["artifacts"]
+    }
+    assert said == {"good.pb": 2, "html.pb": "bad_input", "refused.pb": "refused"}
+    assert [left["key"] for left in document["left_alone"]] == ["notes.py"]
+
+
+def test_listing_alone_starts_nothing(
+    source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--listing answers at once: no TensorFlow is loaded, and what is known to be broken counts."""
+    monkeypatch.setattr(inspecting, "Forkserver", None)
+    assert inspected(source, details=False) == 40
+    document = json.loads(capsys.readouterr().out)
+    assert [one["summary"] for one in document["artifacts"]] == [None, None, None]
+
+
+def test_people_see_the_listing_and_then_the_details(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What would be done comes first and at once; then each artifact's details, or why it will not convert."""
+    assert inspected(source, as_json=False) == 42
+    said = capsys.readouterr().out
+    assert said.index("what would be done") < said.index("good.pb: GraphDef")
+    assert "refused.pb: will not convert: op PyFunc; node f; cut above it\n" in said
+    assert "html.pb: will not convert: html.pb is an HTML page" in said
+
+
+def test_crash_of_one_is_not_the_others(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that takes TensorFlow down is named, and the next one is read."""
+    (source / "abort.pb").write_bytes(GRAPH_DEF)
+    with capture_logs():
+        assert inspected(source, only="[ag]*") == 47
+    document = json.loads(capsys.readouterr().out)
+    assert [one["error"]["code_name"] if one["error"] else "" for one in document["artifacts"]] == ["poison", ""]
+
+
+def test_nothing_there_is_told(tmp_path: Path) -> None:
+    """A path that does not exist ends with 43."""
+    with pytest.raises(NoInput):
+        inspected(tmp_path / "absent")
+
+
+def test_scratch_that_cannot_be_used_is_told(source: Path) -> None:
+    """The flag that names another directory is named."""
+    with pytest.raises(LocalIOError, match="--scratch"):
+        inspected(source, scratch="/proc")

@@ -1,0 +1,63 @@
+from typing import Literal
+
+import pytest
+
+from job.errors import UsageError
+from job.settings import Settings, kind_of, knobs, shard_from
+
+KINDS = {knob.name: kind_of(knob) for knob in knobs()}
+
+
+def test_every_knob_says_what_it_does_and_its_default_is_allowed() -> None:
+    """Help shows the description, and a default below its own minimum would be refused on its way in."""
+    for knob in knobs():
+        assert knob.metadata["description"].endswith(".")
+        minimum = knob.metadata["minimum"]
+        assert minimum is None or knob.default is None or knob.default >= minimum
+
+
+def test_kinds_are_plain() -> None:
+    """What may be absent is to a command line what it is when present; choices stay choices."""
+    assert KINDS["shard_index"] is int
+    assert KINDS["tolerance"] is float
+    assert KINDS["allow_nonfinite"] is bool
+    assert KINDS["device"] == Literal["auto", "cpu", "gpu"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "shard"),
+    [
+        ({}, (0, 1)),
+        ({"JOB_COMPLETION_INDEX": "3", "JOB_SHARD_COUNT": "5"}, (3, 5)),
+        ({"AWS_BATCH_JOB_ARRAY_INDEX": "0", "AWS_BATCH_JOB_ARRAY_SIZE": "2"}, (0, 2)),
+        ({"BATCH_TASK_INDEX": "7", "BATCH_TASK_COUNT": "8"}, (7, 8)),
+        ({"BATCH_TASK_INDEX": "1", "JOB_COMPLETION_INDEX": "1", "JOB_SHARD_COUNT": "2"}, (1, 2)),
+        ({"JOB_COMPLETION_INDEX": "", "JOB_SHARD_COUNT": ""}, (0, 1)),
+    ],
+)
+def test_share_is_what_the_batch_engine_says(environment: dict[str, str], shard: tuple[int, int]) -> None:
+    """Kubernetes, AWS Batch and GCP Batch each name index and count in their own variables."""
+    assert shard_from(Settings(), environment) == shard
+
+
+def test_settings_come_before_the_batch_engine() -> None:
+    """What a user says on the command line holds."""
+    assert shard_from(Settings(shard_index=1, shard_count=2), {"BATCH_TASK_INDEX": "7", "BATCH_TASK_COUNT": "8"}) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"JOB_COMPLETION_INDEX": "1", "BATCH_TASK_INDEX": "2"}, ("JOB_COMPLETION_INDEX=1", "BATCH_TASK_INDEX=2")),
+        ({"JOB_COMPLETION_INDEX": "1"}, ("index 1", "JOB_SHARD_COUNT")),
+        ({"JOB_COMPLETION_INDEX": "one", "JOB_SHARD_COUNT": "2"}, ("JOB_COMPLETION_INDEX=one",)),
+        ({"JOB_COMPLETION_INDEX": "-1", "JOB_SHARD_COUNT": "2"}, ("JOB_COMPLETION_INDEX=-1",)),
+        ({"JOB_SHARD_COUNT": "0"}, ("JOB_SHARD_COUNT=0",)),
+        ({"JOB_COMPLETION_INDEX": "²", "JOB_SHARD_COUNT": "2"}, ("JOB_COMPLETION_INDEX=²",)),
+    ],
+)
+def test_contradictions_are_told_with_their_variables(environment: dict[str, str], said: tuple[str, ...]) -> None:
+    """Taking the wrong share loses artifacts without a word: what does not fit together ends with code 2."""
+    with pytest.raises(UsageError) as caught:
+        shard_from(Settings(), environment)
+    assert all(part in str(caught.value) for part in said)
