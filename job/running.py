@@ -20,7 +20,7 @@ from job.pulling import PullAhead, pull_file
 from job.records import Artifact, ArtifactOptions, ArtifactReport, DeviceReport, DeviceRequest
 from job.report import render_index
 from job.scratch import scratch_directory
-from job.settings import Settings, shard_from
+from job.settings import Settings, misspelt, shard_from
 from job.sharding import share_of
 from job.storage import open_source, open_storage
 from job.storage.base import Storage
@@ -57,6 +57,8 @@ def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
     start = time.monotonic()
     index, count = shard_from(settings, environment)
     check_apart(settings.source, settings.dest)
+    for name, known in misspelt(environment).items():
+        log.warning("variable_ignored", variable=name, remedy=f"did you mean {known}?")
     with ExitStack() as cleanup:
         cleanup.enter_context(interruptible())
         scratch = cleanup.enter_context(scratch_directory(settings.scratch))

@@ -5,6 +5,7 @@ The command line is generated from these fields, and so is the reference in the 
 
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any, Final, Literal, get_args, get_type_hints
 
 from job.errors import UsageError
@@ -64,13 +65,28 @@ def kind_of(knob: Field[Any]) -> Any:
     )
 
 
+def misspelt(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that set nothing and look as if they should, each with the one that it resembles.
+
+    Others that begin with ``JOB_`` are left alone: Kubernetes sets some for a service of that name.
+    """
+    known = [f"{ENVIRONMENT_PREFIX}{knob.name.upper()}" for knob in knobs()]
+    strangers = [name for name in environment if name not in (*known, *INDEX_VARIABLES, *COUNT_VARIABLES)]
+    mine = [name for name in strangers if name.startswith(ENVIRONMENT_PREFIX)]
+    return {name: close for name in mine for close in get_close_matches(name, known, n=1, cutoff=0.8)}
+
+
 def shard_from(settings: Settings, environment: Mapping[str, str]) -> tuple[int, int]:
     """Return (index, count): the settings', else the batch engine's, else the whole.
 
     Raises `UsageError` if two engines' variables disagree or the count is missing.
     """
-    index = settings.shard_index if settings.shard_index is not None else _agreed(environment, INDEX_VARIABLES, minimum=0)
-    count = settings.shard_count if settings.shard_count is not None else _agreed(environment, COUNT_VARIABLES, minimum=1)
+    index = (
+        settings.shard_index if settings.shard_index is not None else _agreed(environment, INDEX_VARIABLES, minimum=0)
+    )
+    count = (
+        settings.shard_count if settings.shard_count is not None else _agreed(environment, COUNT_VARIABLES, minimum=1)
+    )
     if index is not None and count is None:
         raise UsageError(
             f"shard index {index} is set, but not how many shards there are",

@@ -9,20 +9,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 ROOT: Final = Path(__file__).parent.parent
 GOLDENS: Final = ROOT / "tests" / "goldens"
 
 JOB: Final = (sys.executable, "-m", "job")
-WITHOUT_TENSORFLOW: Final = (
-    sys.executable,
-    "-c",
-    "import functools, job.cli, job.inspecting, job.running, job.workers\n"
-    "job.running.Forkserver = functools.partial(job.workers.Forkserver, stages='tests.stages')\n"
-    "job.inspecting.Forkserver = job.running.Forkserver\n"
-    "job.cli.main()",
-)
+_PROGRAM: Final = """
+import functools, job.cli, job.inspecting, job.running, job.workers
+job.running.Forkserver = functools.partial(job.workers.Forkserver, stages="tests.stages")
+job.inspecting.Forkserver = job.running.Forkserver
+job.cli.main()
+"""
+WITHOUT_TENSORFLOW: Final = (sys.executable, "-c", _PROGRAM)
 """The same job with the stages of `tests.stages` in place of TensorFlow."""
 
 _NOT_OURS: Final = ("JOB_", "AWS_", "BATCH_")
@@ -64,11 +63,14 @@ def run_job(
 
 @contextmanager
 def started_job(
-    *arguments: str, extra: Mapping[str, str] | None = None, program: Iterable[str] = JOB
+    *arguments: str,
+    extra: Mapping[str, str] | None = None,
+    program: Iterable[str] = JOB,
+    stderr: IO[str] | int = subprocess.PIPE,
 ) -> Iterator["subprocess.Popen[str]"]:
     """Start a job and hand it over while it runs; what is left of it at the end is killed."""
     process = subprocess.Popen(
-        [*program, *arguments], env=environment(extra), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*program, *arguments], env=environment(extra), stdout=subprocess.PIPE, stderr=stderr, text=True
     )
     try:
         yield process

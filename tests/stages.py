@@ -73,6 +73,7 @@ BEHAVIOURS: Final[dict[str, Callable[[], object]]] = {
     "exhausted": lambda: raise_(ResourceExhaustedError("OOM when allocating tensor with shape[9,9]\nmore")),
     "full": lambda: raise_(OSError(errno.ENOSPC, "No space left on device", "out/x")),
     "refused": lambda: raise_(Refused("op PyFunc", where="node f", remedy="cut above it")),
+    "leak": lambda: raise_(Refused("no", where="https://h/x?X-Amz-Signature=0123456789abcdef")),
     "bug": lambda: raise_(ZeroDivisionError("division by zero")),
 }
 

@@ -10,8 +10,9 @@ from job import cli, running
 from job.records import ArtifactReport
 from job.running import RunSummary
 from job.settings import Settings, kind_of, knobs
+from tests.fakes import put
 from tests.jobs import WITHOUT_TENSORFLOW, run_job
-from tests.sources import GRAPH_DEF, HTML
+from tests.sources import HTML
 
 CANARY = "canary-7b1e55"
 
@@ -45,7 +46,9 @@ NAMES = [knob.name for knob in knobs()]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_knob_is_a_flag_and_a_variable(settings: list[Settings], monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_every_knob_is_a_flag_and_a_variable(
+    settings: list[Settings], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """--stage-timeout-s is JOB_STAGE_TIMEOUT_S: either way gives the same settings, and nothing else changes."""
     value, flag = other_value(name), f"--{name.replace('_', '-')}"
     cli.app.main(["run", flag] if value is True else ["run", flag, str(value)], standalone_mode=False)
@@ -83,7 +86,11 @@ def test_flag_comes_before_variable(settings: list[Settings], monkeypatch: pytes
         (["run"], {}, "--source is not set; pass --source URI or set JOB_SOURCE"),
         (["run"], {"JOB_SEED": "x"}, "'x' is not a valid integer range.; correct JOB_SEED"),
         (["run"], {"JOB_BENCHMARK": "on"}, "correct JOB_BENCHMARK"),
-        (["run"], {"JOB_SOURCE": "ftp://h/x", "JOB_DEST": "/tmp/x"}, "ftp:// is no store that we know; ftp://h/x; use a path"),
+        (
+            ["run"],
+            {"JOB_SOURCE": "ftp://h/x", "JOB_DEST": "/x"},
+            "ftp:// is no store that we know; ftp://h/x; use a path",
+        ),
         (
             ["run"],
             {"JOB_SOURCE": "/a", "JOB_DEST": "/b", "JOB_COMPLETION_INDEX": "1", "BATCH_TASK_INDEX": "2"},
@@ -122,9 +129,8 @@ def test_version_is_told() -> None:
 
 def batch(tmp_path: Path) -> tuple[str, ...]:
     """Make a source with a good and a bad artifact, and return the arguments of a run over it."""
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "good.pb").write_bytes(GRAPH_DEF)
-    (tmp_path / "in" / "bad.pb").write_bytes(HTML)
+    put(tmp_path / "in", "good.pb")
+    put(tmp_path / "in", "bad.pb", data=HTML)
     return ("run", "--source", str(tmp_path / "in"), "--dest", str(tmp_path / "out"), "--benchmark", "off")
 
 
@@ -158,7 +164,9 @@ def test_secrets_stay_out_of_every_output(tmp_path: Path, log_format: str) -> No
     assert CANARY not in ended.stderr + ended.stdout
 
 
-def test_bug_is_told_in_one_event_with_code_70(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bug_is_told_in_one_event_with_code_70(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Python's own code for an exception is 1, which the contract does not have."""
 
     def run(*_: object) -> RunSummary:

@@ -28,7 +28,7 @@ def imported_by(statement: str) -> set[str]:
     ],
 )
 def test_supervisor_loads_only_what_it_needs(statement: str, absent: tuple[str, ...]) -> None:
-    """TensorFlow alone is 4 s and 500 MB: the supervisor never has it, and the command line has nothing that is slow."""
+    """TensorFlow alone is 4 s and 500 MB: the supervisor never has it, nor the command line what is slow."""
     assert imported_by(statement) & set(absent) == set()
 
 

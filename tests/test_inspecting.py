@@ -1,4 +1,3 @@
-import functools
 import json
 import os
 from pathlib import Path
@@ -11,25 +10,22 @@ from job import inspecting
 from job.errors import LocalIOError, NoInput
 from job.inspecting import inspect
 from job.settings import Settings
-from job.workers import Forkserver
-from tests.sources import GRAPH_DEF, HTML
+from tests.fakes import put, use_fake_stages
+from tests.sources import HTML
 
 
 @pytest.fixture(autouse=True)
 def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stages are those of `tests.stages`: what befalls an artifact is its name."""
-    monkeypatch.setattr(inspecting, "Forkserver", functools.partial(Forkserver, stages="tests.stages"))
+    use_fake_stages(monkeypatch)
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """Three artifacts: one that is read well, one that is refused, one that is no model; and a text."""
     directory = tmp_path / "in"
-    directory.mkdir()
-    for name in ("good.pb", "refused.pb"):
-        (directory / name).write_bytes(GRAPH_DEF)
-    (directory / "html.pb").write_bytes(HTML)
-    (directory / "notes.py").write_bytes(b"x")
+    put(directory, "good.pb", "refused.pb")
+    put(directory, "html.pb", data=HTML)
+    put(directory, "notes.py", data=b"x")
     return directory
 
 
@@ -72,7 +68,7 @@ def test_people_see_the_listing_and_then_the_details(source: Path, capsys: pytes
 
 def test_crash_of_one_is_not_the_others(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that takes TensorFlow down is named, and the next one is read."""
-    (source / "abort.pb").write_bytes(GRAPH_DEF)
+    put(source, "abort.pb")
     with capture_logs():
         assert inspected(source, only="[ag]*") == 47
     document = json.loads(capsys.readouterr().out)

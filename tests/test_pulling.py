@@ -1,6 +1,5 @@
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ class SlowStorage(MemoryStorage):
         self.held = held
 
     def download(self, stored: StoredObject, path: Path) -> Digest:
+        """See `Storage`."""
         self.downloads.append(stored.key)
         if stored.key == self.held:
             self.release.wait(10)
@@ -34,9 +34,7 @@ class SlowStorage(MemoryStorage):
 def artifacts(names: str) -> list[Artifact]:
     """Return artifacts of one object each."""
     return [
-        Artifact(
-            name=name, format=Format.GRAPH_DEF, entry=name, objects=(StoredObject(key=name, size_bytes=1),)
-        )
+        Artifact(name=name, format=Format.GRAPH_DEF, entry=name, objects=(StoredObject(key=name, size_bytes=1),))
         for name in names
     ]
 
@@ -89,7 +87,10 @@ def test_artifact_that_cannot_be_converted_is_not_downloaded(tmp_path: Path) -> 
     """What is known to be broken is passed over for the one behind it."""
     a, b, c = artifacts("abc")
     broken = Artifact(
-        name="b", format=b.format, entry="b", objects=b.objects,
+        name="b",
+        format=b.format,
+        entry="b",
+        objects=b.objects,
         problem=ErrorRecord(exit_code=40, code_name="bad_input", what="broken"),
     )
     storage = SlowStorage("abc")
@@ -98,10 +99,10 @@ def test_artifact_that_cannot_be_converted_is_not_downloaded(tmp_path: Path) -> 
 
 
 @pytest.fixture
-def full(tmp_path: Path) -> Iterator[Path]:
+def full(tmp_path: Path) -> Path:
     """A directory in which nothing can be made, whoever tries: it is a file."""
     (tmp_path / "full").write_text("")
-    yield tmp_path / "full"
+    return tmp_path / "full"
 
 
 def test_scratch_that_fails_is_a_local_error(full: Path) -> None:

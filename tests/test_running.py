@@ -1,4 +1,3 @@
-import functools
 import json
 import os
 import signal
@@ -9,49 +8,28 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from job import pipeline, running
+from job import pipeline, publishing, running
 from job.errors import Denied, DeviceError, Interrupted, JobError, LocalIOError, NoInput, StorageError, UsageError
 from job.manifest import Manifest
 from job.pipeline import Workshop
 from job.records import Artifact, ArtifactOptions, ArtifactReport
-from job.running import RunSummary, check_apart, check_writable, options_of, read_manifest, run
+from job.running import check_apart, check_writable, options_of, read_manifest
 from job.settings import Settings
-from job.workers import Forkserver
+from tests.fakes import ends, put, run_here, use_fake_stages
 from tests.sources import GRAPH_DEF, HTML, MemoryStorage
 
 
 @pytest.fixture(autouse=True)
 def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stages are those of `tests.stages`: what befalls an artifact is its name."""
-    monkeypatch.setattr(running, "Forkserver", functools.partial(Forkserver, stages="tests.stages"))
-
-
-def put(directory: Path, *names: str, data: bytes = GRAPH_DEF) -> None:
-    """Write one frozen GraphDef for each name."""
-    for name in names:
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_bytes(data)
-
-
-def job(tmp_path: Path, environment: dict[str, str] | None = None, **chosen: Any) -> RunSummary:
-    """Run over ``in`` to ``out``."""
-    settings = Settings(source=str(tmp_path / "in"), dest=str(tmp_path / "out"), benchmark="off", **chosen)
-    return run(settings, {"PATH": os.environ["PATH"]} | (environment or {}))
-
-
-def statuses(summary: RunSummary) -> dict[str, object]:
-    """Return what became of each artifact: its status, or its code."""
-    return {
-        report.artifact.name: report.error.exit_code if report.error else report.status for report in summary.reports
-    }
+    use_fake_stages(monkeypatch)
 
 
 def test_one_artifact_never_stops_another(tmp_path: Path) -> None:
     """Whatever befalls one artifact, the others are published, and each kind of end has its own code."""
     put(tmp_path / "in", "a.pb", "bug.pb", "full.pb", "refused.pb", "segfault.pb", "wrong.pb", "z.pb")
     put(tmp_path / "in", "html.pb", data=HTML)
-    summary = job(tmp_path)
-    assert statuses(summary) == {
+    summary = run_here(tmp_path)
+    assert ends(summary) == {
         "a.pb": "published",
         "bug.pb": 70,
         "full.pb": 71,
@@ -71,7 +49,7 @@ def test_one_artifact_never_stops_another(tmp_path: Path) -> None:
 def test_run_leaves_a_summary_and_an_index(tmp_path: Path) -> None:
     """Each shard's summary lies below ``_runs`` with a page that leads to the reports."""
     put(tmp_path / "in", "a.pb")
-    summary = job(tmp_path)
+    summary = run_here(tmp_path)
     home = tmp_path / "out" / "_runs" / summary.run
     assert json.loads((home / "shard-0.json").read_text())["exit_code"] == 0
     link = (home / "index-0.html").read_text().split('href="')[1].split('"')[0]
@@ -82,10 +60,10 @@ def test_run_leaves_a_summary_and_an_index(tmp_path: Path) -> None:
 def test_second_run_skips_what_is_committed(tmp_path: Path) -> None:
     """Nothing is done twice, and what the first run's death may have left undone is made good: the pointer."""
     put(tmp_path / "in", "a.pb")
-    first = job(tmp_path)
+    first = run_here(tmp_path)
     (tmp_path / "out" / "a.pb" / "latest.json").unlink()
-    second = job(tmp_path)
-    assert statuses(second) == {"a.pb": "already_published"}
+    second = run_here(tmp_path)
+    assert ends(second) == {"a.pb": "already_published"}
     assert (second.exit_code, second.reports[0].place) == (0, first.reports[0].place)
     assert [timing.stage for timing in second.reports[0].timings] == ["pull"]
     assert (tmp_path / "out" / "a.pb" / "latest.json").is_file()
@@ -94,9 +72,9 @@ def test_second_run_skips_what_is_committed(tmp_path: Path) -> None:
 def test_changed_source_and_changed_options_are_made_anew(tmp_path: Path) -> None:
     """What decides a result is part of the plan: other bytes or another tolerance make another result."""
     put(tmp_path / "in", "a.pb")
-    plans = [job(tmp_path).reports[0].plan, job(tmp_path, tolerance=1e-3).reports[0].plan]
+    plans = [run_here(tmp_path).reports[0].plan, run_here(tmp_path, tolerance=1e-3).reports[0].plan]
     put(tmp_path / "in", "a.pb", data=GRAPH_DEF + GRAPH_DEF)
-    plans.append(job(tmp_path).reports[0].plan)
+    plans.append(run_here(tmp_path).reports[0].plan)
     assert len(set(plans)) == 3
 
 
@@ -105,10 +83,10 @@ def test_shards_share_the_work(tmp_path: Path) -> None:
     names = [f"{number}.pb" for number in range(6)]
     put(tmp_path / "in", *names)
     done = [
-        statuses(job(tmp_path, {"JOB_COMPLETION_INDEX": str(index), "JOB_SHARD_COUNT": "3"})) for index in range(3)
+        ends(run_here(tmp_path, {"JOB_COMPLETION_INDEX": str(index), "JOB_SHARD_COUNT": "3"})) for index in range(3)
     ]
     assert sorted(name for shard in done for name in shard) == names
-    assert job(tmp_path, {"JOB_COMPLETION_INDEX": "9", "JOB_SHARD_COUNT": "3"}).exit_code == 0
+    assert run_here(tmp_path, {"JOB_COMPLETION_INDEX": "9", "JOB_SHARD_COUNT": "3"}).exit_code == 0
 
 
 def test_samples_are_part_of_the_plan_by_their_content(tmp_path: Path) -> None:
@@ -116,38 +94,38 @@ def test_samples_are_part_of_the_plan_by_their_content(tmp_path: Path) -> None:
     put(tmp_path / "in", "a.pb")
     (tmp_path / "m.yaml").write_text("artifacts: [{match: a.pb, samples: in.npz}]")
     (tmp_path / "in.npz").write_bytes(b"one")
-    ends = [statuses(job(tmp_path, manifest=str(tmp_path / "m.yaml")))["a.pb"] for _ in range(2)]
+    found = [ends(run_here(tmp_path, manifest=str(tmp_path / "m.yaml")))["a.pb"] for _ in range(2)]
     (tmp_path / "in.npz").write_bytes(b"two")
-    ends.append(statuses(job(tmp_path, manifest=str(tmp_path / "m.yaml")))["a.pb"])
-    assert ends == ["published", "already_published", "published"]
+    found.append(ends(run_here(tmp_path, manifest=str(tmp_path / "m.yaml")))["a.pb"])
+    assert found == ["published", "already_published", "published"]
 
 
 def test_refusal_of_the_store_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No other artifact would fare better where the store refuses us: the rest is named, and the code is 44."""
 
-    def process(shop: Workshop, artifact: Artifact, options: ArtifactOptions) -> ArtifactReport:
+    def process(_: Workshop, artifact: Artifact, __: ArtifactOptions) -> ArtifactReport:
         error = Denied("no").to_record()
         return ArtifactReport(artifact=artifact, status="not_published", error=error)
 
     monkeypatch.setattr(pipeline, "process", process)
     put(tmp_path / "in", "a.pb", "b.pb", "c.pb")
     with capture_logs() as events:
-        summary = job(tmp_path)
+        summary = run_here(tmp_path)
     assert (summary.exit_code, len(summary.reports)) == (44, 1)
     assert [event["next"] for event in events if event["event"] == "run_stopped"] == [["b.pb", "c.pb"]]
 
 
 def test_bug_costs_its_artifact_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception that nobody foresaw in the supervisor is code 70 of that artifact, told in one line."""
-    real = pipeline.publishing.find_commit
+    real = publishing.find_commit
 
     def find_commit(dest: Any, artifact: str, plan: str) -> Any:
         return 1 // 0 if artifact == "a.pb" else real(dest, artifact, plan)
 
-    monkeypatch.setattr(pipeline.publishing, "find_commit", find_commit)
+    monkeypatch.setattr(publishing, "find_commit", find_commit)
     put(tmp_path / "in", "a.pb", "b.pb")
-    summary = job(tmp_path)
-    assert statuses(summary) == {"a.pb": 70, "b.pb": "published"}
+    summary = run_here(tmp_path)
+    assert ends(summary) == {"a.pb": 70, "b.pb": "published"}
     assert "ZeroDivisionError" in (summary.reports[0].error.what if summary.reports[0].error else "")
 
 
@@ -159,14 +137,14 @@ def test_signal_ends_the_run_with_75_and_says_what_is_left(tmp_path: Path, numbe
     timer = threading.Timer(2.5, os.kill, (os.getpid(), number))
     timer.start()
     with capture_logs() as events:
-        summary = job(tmp_path)
+        summary = run_here(tmp_path)
     said = next(event for event in events if event["event"] == "run_interrupted")
-    assert (summary.exit_code, statuses(summary)) == (75, {"a.pb": "published"})
+    assert (summary.exit_code, ends(summary)) == (75, {"a.pb": "published"})
     assert (said["cause"], said["left"], said["next"]) == (f"{number.name} came", 2, ["b/hang.pb", "c.pb"])
     assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)] == handlers
     assert not (tmp_path / "out" / "_failed").exists()
     (tmp_path / "in" / "b" / "hang.pb").rename(tmp_path / "in" / "b" / "well.pb")
-    assert statuses(job(tmp_path)) == {
+    assert ends(run_here(tmp_path)) == {
         "a.pb": "already_published",
         "b/well.pb": "published",
         "c.pb": "published",
@@ -178,21 +156,19 @@ def test_signal_before_the_work_is_an_error_of_the_run(tmp_path: Path, monkeypat
     monkeypatch.setattr(running, "discover", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
     put(tmp_path / "in", "a.pb")
     with pytest.raises(Interrupted, match="SIGTERM came; run again"):
-        job(tmp_path)
+        run_here(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("device", "end"), [("cpu", 0), ("auto", 0), ("gpu", DeviceError)]
-)
+@pytest.mark.parametrize(("device", "end"), [("cpu", 0), ("auto", 0), ("gpu", DeviceError)])
 def test_device_is_found_before_the_work(tmp_path: Path, device: str, end: int | type[JobError]) -> None:
     """A GPU that is required and absent ends the run; ``auto`` falls back and says so."""
     put(tmp_path / "in", "a.pb")
     with capture_logs() as events:
         if isinstance(end, int):
-            assert job(tmp_path, device=device).exit_code == end
+            assert run_here(tmp_path, device=device).exit_code == end
         else:
             with pytest.raises(end, match="no GPU; choose --device cpu"):
-                job(tmp_path, device=device)
+                run_here(tmp_path, device=device)
             assert list((tmp_path / "out").iterdir()) == []
     assert [event["event"] for event in events if event["event"] == "no_gpu"] == ["no_gpu"] * (device == "auto")
 
@@ -219,7 +195,9 @@ def test_results_must_not_become_sources(source: str, dest: str, said: str) -> N
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize(("source", "dest"), [("/a/in", "/a/out"), ("/a", "/ab"), ("s3://b/a", "s3://b/ab"), ("/a/b", "/a")])
+@pytest.mark.parametrize(
+    ("source", "dest"), [("/a/in", "/a/out"), ("/a", "/ab"), ("s3://b/a", "s3://b/ab"), ("/a/b", "/a")]
+)
 def test_neighbours_are_apart(source: str, dest: str) -> None:
     """What only begins with the same letters, or lies above, is somewhere else."""
     check_apart(source, dest)
@@ -232,7 +210,7 @@ def test_destination_is_tried_before_the_work(tmp_path: Path, dest: str) -> None
     put(tmp_path / "models", "b.pb")
     dest = dest.format(tmp_path=tmp_path)
     with capture_logs() as events, pytest.raises(LocalIOError, match=f"destination cannot be written to.*{dest}"):
-        run(Settings(source=str(tmp_path / "models"), dest=dest), {"PATH": os.environ["PATH"]})
+        run_here(tmp_path, source=str(tmp_path / "models"), dest=dest)
     assert [event["event"] for event in events] == ["run_started"]
 
 
@@ -254,7 +232,7 @@ def test_summary_that_cannot_be_stored_changes_nothing(tmp_path: Path, monkeypat
     monkeypatch.setattr(running, "render_index", render_index)
     put(tmp_path / "in", "a.pb")
     with capture_logs() as events:
-        assert job(tmp_path).exit_code == 0
+        assert run_here(tmp_path).exit_code == 0
     assert "summary_upload_failed" in [event["event"] for event in events]
 
 
@@ -264,14 +242,14 @@ def test_scratch_that_cannot_be_used_is_told(tmp_path: Path, scratch: str) -> No
     put(tmp_path / "in", "a.pb")
     scratch = scratch.format(tmp_path=tmp_path)
     with pytest.raises(LocalIOError, match=rf"scratch directory cannot be used.*{scratch}.*--scratch"):
-        job(tmp_path, scratch=scratch)
+        run_here(tmp_path, scratch=scratch)
 
 
 def test_scratch_is_left_as_it_was(tmp_path: Path) -> None:
     """Neither success nor failure leaves pulled or converted files on the machine."""
     put(tmp_path / "in", "a.pb", "segfault.pb")
     (tmp_path / "scratch").mkdir()
-    job(tmp_path, scratch=str(tmp_path / "scratch"))
+    run_here(tmp_path, scratch=str(tmp_path / "scratch"))
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
@@ -288,14 +266,14 @@ def test_wrong_manifest_ends_the_run_before_the_work(tmp_path: Path, text: str, 
     put(tmp_path / "in", "a.pb")
     (tmp_path / "m.yaml").write_text(text)
     with pytest.raises(UsageError) as caught:
-        job(tmp_path, manifest=str(tmp_path / "m.yaml"))
+        run_here(tmp_path, manifest=str(tmp_path / "m.yaml"))
     assert said in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
 def test_absent_manifest_is_a_usage_error(tmp_path: Path) -> None:
     """It is no missing source: the flag is named."""
-    with pytest.raises(UsageError, match="there is no manifest; .*absent.yaml; check --manifest"):
+    with pytest.raises(UsageError, match=r"there is no manifest; .*absent\.yaml; check --manifest"):
         read_manifest(Settings(manifest=str(tmp_path / "absent.yaml")), [], tmp_path)
 
 
@@ -307,14 +285,16 @@ def test_manifest_entry_that_fits_nothing_is_named(tmp_path: Path) -> None:
     assert [event["match"] for event in events] == ["typo*"]
 
 
-@pytest.mark.parametrize(("flag", "entry", "allowed"), [(False, False, False), (True, False, True), (False, True, True)])
+@pytest.mark.parametrize(
+    ("flag", "entry", "allowed"), [(False, False, False), (True, False, True), (False, True, True)]
+)
 def test_nonfinite_weights_are_allowed_by_flag_or_entry(tmp_path: Path, flag: bool, entry: bool, allowed: bool) -> None:  # noqa: FBT001 - parameters of a test
     """Either is enough."""
     text = f"artifacts: [{{match: a.pb, allow_nonfinite: {str(entry).lower()}}}]"
     (tmp_path / "m.yaml").write_text(text)
     settings = Settings(manifest=str(tmp_path / "m.yaml"), allow_nonfinite=flag)
     put(tmp_path / "in", "a.pb")
-    artifact = job(tmp_path).reports[0].artifact
+    artifact = run_here(tmp_path).reports[0].artifact
     manifest: Manifest = read_manifest(settings, ["a.pb"], tmp_path)
     assert options_of(settings, manifest, artifact, tmp_path).allow_nonfinite is allowed
 
@@ -324,5 +304,4 @@ def test_nothing_matched_names_what_is_near(tmp_path: Path, only: str) -> None:
     """A misspelt --only ends with 43 and says what there is."""
     put(tmp_path / "in", "a.pb")
     with pytest.raises(NoInput, match=r"none of 1 artifacts fits --only.*a\.pb"):
-        job(tmp_path, only=only)
-
+        run_here(tmp_path, only=only)

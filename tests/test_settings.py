@@ -3,7 +3,7 @@ from typing import Literal
 import pytest
 
 from job.errors import UsageError
-from job.settings import Settings, kind_of, knobs, shard_from
+from job.settings import Settings, kind_of, knobs, misspelt, shard_from
 
 KINDS = {knob.name: kind_of(knob) for knob in knobs()}
 
@@ -42,7 +42,10 @@ def test_share_is_what_the_batch_engine_says(environment: dict[str, str], shard:
 
 def test_settings_come_before_the_batch_engine() -> None:
     """What a user says on the command line holds."""
-    assert shard_from(Settings(shard_index=1, shard_count=2), {"BATCH_TASK_INDEX": "7", "BATCH_TASK_COUNT": "8"}) == (1, 2)
+    assert shard_from(Settings(shard_index=1, shard_count=2), {"BATCH_TASK_INDEX": "7", "BATCH_TASK_COUNT": "8"}) == (
+        1,
+        2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,3 +64,9 @@ def test_contradictions_are_told_with_their_variables(environment: dict[str, str
     with pytest.raises(UsageError) as caught:
         shard_from(Settings(), environment)
     assert all(part in str(caught.value) for part in said)
+
+
+def test_misspelt_variable_is_found_and_others_are_left_alone() -> None:
+    """A variable that sets nothing looks as if it did; those of others that begin alike are none of our business."""
+    environment = dict.fromkeys(("JOB_DEVCIE", "JOB_SEED", "JOB_COMPLETION_INDEX", "JOB_SERVICE_HOST", "PATH"), "x")
+    assert misspelt(environment) == {"JOB_DEVCIE": "JOB_DEVICE"}

@@ -40,9 +40,7 @@ def await_(condition: Callable[[], object], timeout_s: float = 10) -> None:
 
 def test_each_stage_has_its_own_process_and_what_it_took_is_told(forkserver: Forkserver) -> None:
     """A child's leaks and crashes end with it: no two stages share a process."""
-    (first, timing), (second, _) = (
-        forkserver.run("behave", Order(what=""), Seen, timeout_s=30) for _ in range(2)
-    )
+    (first, timing), (second, _) = (forkserver.run("behave", Order(what=""), Seen, timeout_s=30) for _ in range(2))
     assert len({first.pid, second.pid, forkserver._process.pid, os.getpid()}) == 4
     assert timing.stage == "behave"
     assert 0 < timing.wall_s < 30
@@ -124,7 +122,7 @@ def test_worker_dies_with_its_forkserver(forkserver: Forkserver, monkeypatch: py
     """A forkserver that is killed leaves no child behind that goes on computing; its artifact may be tried again."""
     children: list[int] = []
 
-    def kill_forkserver(self: Forkserver, pid: int, stage: str, timeout_s: float) -> None:
+    def kill_forkserver(self: Forkserver, pid: int, *_: object) -> None:
         children.append(pid)
         self._process.kill()
         raise self._gone()
@@ -142,9 +140,9 @@ def test_worker_dies_with_its_forkserver(forkserver: Forkserver, monkeypatch: py
 
 def test_forkserver_that_cannot_start_says_why(tmp_path: Path) -> None:
     """Without TensorFlow the import fails: one line says what, and what to look at."""
-    with Forkserver("exact", tmp_path, environment(), "tests.no_such_module") as forkserver:
-        with pytest.raises(Internal) as caught:
-            order(forkserver)
+    unable = Forkserver("exact", tmp_path, environment(), "tests.no_such_module")
+    with unable, pytest.raises(Internal) as caught:
+        order(unable)
     assert "No module named 'tests.no_such_module'; is TensorFlow installed" in str(caught.value)
 
 
@@ -162,7 +160,9 @@ def test_closing_ends_a_child_at_work(tmp_path: Path) -> None:
     """An interrupted job leaves nothing that runs."""
     with Forkserver("exact", tmp_path, environment(), "tests.stages") as forkserver:
         forkserver._await_ready()
-        forkserver._send({"stage": "behave", "request": {"what": "hang", "count": 0}, "result": "x", "log": "/dev/null"})
+        forkserver._send(
+            {"stage": "behave", "request": {"what": "hang", "count": 0}, "result": "x", "log": "/dev/null"}
+        )
         child = forkserver._receive(30)["pid"]
         assert is_alive(child)
     await_(lambda: not is_alive(child))

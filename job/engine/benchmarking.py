@@ -14,7 +14,7 @@ from job.engine import runtime
 from job.engine.runners import Baseline, Candidate
 from job.engine.samples import Sample, candidates, recorded
 from job.engine.source_graph import SourceGraph, read_source
-from job.records import BatchMeasurement, BenchmarkRequest, BenchmarkResult, Signature
+from job.records import BatchMeasurement, BenchmarkRequest, BenchmarkResult, Signature, TensorSpec
 
 Array = NDArray[Any]
 
@@ -35,7 +35,8 @@ class Contest:
     def at(self, batch: int) -> tuple[Callable[[], None], Callable[[], None]]:
         """Return both sides' calls for one batch, fed from host memory."""
         feeds = [
-            np.repeat(feed[:1], batch, axis=0) if _is_batched(feed, self.sample) else feed for feed in self.sample.feeds
+            np.repeat(feed[:1], batch, axis=0) if feed.ndim and _is_batched(spec) else feed
+            for feed, spec in zip(self.sample.feeds, self.signature.inputs, strict=True)
         ]
         baseline, candidate = self.baseline.callable(self.signature), self.candidate.callable(self.signature)
 
@@ -92,8 +93,8 @@ def _contest(
 
 
 def _measured(contest: Contest, load_ms: dict[str, float], request: BenchmarkRequest) -> BenchmarkResult:
-    first_call_ms = dict(zip(("baseline", "candidate"), map(_timed_ms, contest.at(1)), strict=True))
-    sizes = request.source.options.batch_sizes or BATCHES[request.effort]
+    sizes = _sizes(contest.signature, request)
+    first_call_ms = dict(zip(("baseline", "candidate"), map(_timed_ms, contest.at(sizes[0])), strict=True))
     measurements = tuple(_sweep(contest, sizes, request))
     stable = bool(measurements) and all(one.stable for one in measurements)
     return BenchmarkResult(
@@ -109,7 +110,7 @@ def _measured(contest: Contest, load_ms: dict[str, float], request: BenchmarkReq
 
 def _sweep(contest: Contest, sizes: Sequence[int], request: BenchmarkRequest) -> Iterator[BatchMeasurement]:
     throughputs = list[float]()
-    for size in sizes if _can_batch(contest) else sizes[:1]:
+    for size in sizes:
         baseline, candidate = contest.at(size)
         try:
             baseline(), candidate()
@@ -124,12 +125,15 @@ def _sweep(contest: Contest, sizes: Sequence[int], request: BenchmarkRequest) ->
             return
 
 
-def _can_batch(contest: Contest) -> bool:
-    return any(_is_batched(feed, contest.sample) for feed in contest.sample.feeds)
+def _sizes(signature: Signature, request: BenchmarkRequest) -> Sequence[int]:
+    """Return the batch sizes to measure; where no input's is free, the one that the signature takes."""
+    if any(_is_batched(spec) for spec in signature.inputs):
+        return request.source.options.batch_sizes or BATCHES[request.effort]
+    return (max((spec.shape[0] or 1 for spec in signature.inputs if spec.shape), default=1),)
 
 
-def _is_batched(feed: Array, sample: Sample) -> bool:
-    return feed.ndim > 0 and feed.shape[0] == max((other.shape[0] for other in sample.feeds if other.ndim), default=0)
+def _is_batched(spec: TensorSpec) -> bool:
+    return spec.shape is None or (spec.shape != () and spec.shape[0] is None)
 
 
 def _timed_ms(call: Callable[[], None]) -> float:

@@ -134,3 +134,15 @@ def reference_inputs(node: NodeDef) -> set[int]:
     """Return which inputs of a node take a TF1 reference (`Assign` takes one at 0)."""
     op_def = op_def_registry.get(node.op)
     return {index for index, arg in enumerate(op_def.input_arg) if arg.is_ref} if op_def else set()
+
+
+def output_count(node: NodeDef) -> int:
+    """Return how many outputs a node has; 1 for an op that is not registered."""
+    op_def = op_def_registry.get(node.op)
+    return sum(_arg_count(node, arg) for arg in op_def.output_arg) if op_def else 1
+
+
+def _arg_count(node: NodeDef, arg: Any) -> int:
+    if arg.number_attr:
+        return int(attribute(node, arg.number_attr).i)
+    return len(attribute(node, arg.type_list_attr).list.type) if arg.type_list_attr else 1

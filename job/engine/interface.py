@@ -6,7 +6,7 @@ from typing import Final
 
 import tensorflow as tf
 
-from job.engine.graph import Edge, Graph, attribute
+from job.engine.graph import Edge, Graph, attribute, output_count
 from job.engine.switches import PLACEHOLDERS
 from job.errors import BadInput
 
@@ -29,12 +29,11 @@ LOSS_OPS: Final = (
     "CTCLoss",
     "InTopK",
     "InTopKV2",
-    "L2Loss",
 )
 """Take predictions and labels; the labels are always input 1."""
 
 NO_RESULT: Final = re.compile(
-    r"Summary|^Assert$|^NoOp$|^Print|^Save|^Restore|^Merge$|^Queue|^Const$|^Assign|^Scatter|Apply|^Variable|^VarHandle|^VarIsInit|^LoopCond$"
+    r"Summary|^Assert$|^NoOp$|^Print|^Save|^Restore|^Merge$|^Queue|^Const$|^Assign|^Scatter(?!Nd$|NdNonAliasing)|Apply|^Variable|^VarHandle|^VarIsInit|^LoopCond$"
     r"|^IsVariableInitialized|^InitializeTable|^LookupTable(Import|Export|Size|Insert)|^Placeholder$|^Placeholder(V2|WithDefault)$|^Enqueue"
 )
 """Ops whose result nobody asks a model for."""
@@ -90,7 +89,7 @@ def find_outputs(graph: Graph, switches: Iterable[str]) -> list[str]:
             where=f"{len(graph.nodes)} nodes",
             remedy="name them under `outputs` in the manifest",
         )
-    return list(dict.fromkeys(tensor for name in chosen for tensor in (f"{name}:0", *_behind(graph, name))))
+    return list(dict.fromkeys(tensor for name in chosen for tensor in (*_all_of(graph, name), *_behind(graph, name))))
 
 
 def key_of(tensor: str, taken: Iterable[str]) -> str:
@@ -169,6 +168,13 @@ def _is_part_of_loss(graph: Graph, name: str) -> bool:
     users = [who for who, _, _ in graph.consumers(name) if not GRADIENT_SCOPE.search(who)]
     flattens = graph.nodes[name].op == "Reshape" and bool(users)
     return flattens and all(graph.nodes[who].op in LOSS_OPS for who in users)
+
+
+def _all_of(graph: Graph, name: str) -> list[str]:
+    """Return every output of a node; of a batch norm only the first, the others are its statistics."""
+    node = graph.nodes[name]
+    count = 1 if node.op.startswith("FusedBatchNorm") else output_count(node)
+    return [f"{name}:{output}" for output in range(count)]
 
 
 def _behind(graph: Graph, name: str) -> list[str]:

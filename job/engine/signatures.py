@@ -81,7 +81,7 @@ def _guessed(graph: Graph, bound: Mapping[str, object], options: ArtifactOptions
     else:
         signature = _with_outputs(graph, _keyed(find_outputs(graph, bound)), options.inputs, kept)
         batched = {spec.key: spec.tensor for spec in signature.outputs if spec.shape != ()}
-        if batched and len(batched) < len(signature.outputs):  # a scalar beside batched results is a loss or a metric
+        if signature.inputs and 0 < len(batched) < len(signature.outputs):  # the scalars are losses or metrics
             signature = _with_outputs(graph, batched, options.inputs, kept)
     if options.inputs and options.outputs:
         return (signature,), ()

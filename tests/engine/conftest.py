@@ -1,7 +1,6 @@
 """TensorFlow for the tests of the engine: without oneDNN, Grappler and a GPU, as an exact worker has it."""
 
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 _before = os.environ.get(ONEDNN)
 os.environ[ONEDNN] = "0"  # decided while TensorFlow is imported; a worker that another test starts decides for itself
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import tensorflow as tf  # noqa: E402, TID253 - the engine's tests need it, and only after the line above
+import tensorflow as tf  # noqa: E402, F401 - here, and nowhere before
 
 if _before is None:
     del os.environ[ONEDNN]
@@ -20,9 +19,7 @@ else:
 
 from job.engine import runtime  # noqa: E402 - it imports TensorFlow
 from job.records import SourceRequest  # noqa: E402 - after TensorFlow, with the rest
-from tests.engine.models import save_checkpoint, v1_graph  # noqa: E402 - it imports TensorFlow
-
-Saver = Callable[[Callable[[], None]], SourceRequest]
+from tests.engine.models import Build, Saver, save_checkpoint, v1_graph  # noqa: E402 - it imports TensorFlow
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -31,18 +28,11 @@ def _exact() -> None:
     runtime.configure("exact", "cpu", seed=0)
 
 
-@pytest.fixture(autouse=True)
-def _eager() -> Iterator[None]:
-    """Each test begins outside of any graph, and leaves none behind."""
-    yield
-    assert tf.executing_eagerly()
-
-
 @pytest.fixture
 def saved(tmp_path: Path) -> Saver:
     """Build a TF1 graph by a function, initialise it and save it as MetaGraph with checkpoint."""
 
-    def save(build: Callable[[], None]) -> SourceRequest:
+    def save(build: Build) -> SourceRequest:
         with v1_graph() as graph:
             build()
             return save_checkpoint(graph, tmp_path / "source")

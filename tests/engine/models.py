@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf  # noqa: TID253 - graphs are built here
+import tensorflow as tf
 
 from job.engine.exporting import export
 from job.engine.lift import lift
@@ -16,6 +16,12 @@ from job.engine.source_graph import SourceGraph, read_source
 from job.records import ArtifactOptions, Format, Signature, SourceRequest
 
 v1 = tf.compat.v1
+Build = Callable[[], object]
+"""Builds ops in the current graph; what it returns is of no matter."""
+
+Saver = Callable[[Build], SourceRequest]
+"""What the fixture `saved` does."""
+
 Feeds = Mapping[str, Any]
 """Values by tensor name."""
 
@@ -31,7 +37,7 @@ def v1_graph() -> Iterator[tf.Graph]:
         v1.enable_control_flow_v2()
 
 
-def graph_of(build: Callable[[], None]) -> tf.compat.v1.GraphDef:
+def graph_of(build: Build) -> tf.compat.v1.GraphDef:
     """Return what `build` builds."""
     with v1_graph() as graph:
         build()
@@ -66,15 +72,6 @@ def request_of(folder: Path, options: ArtifactOptions | None = None) -> SourceRe
     """Return the request to read the checkpoint in `folder`."""
     return SourceRequest(
         format=Format.META_GRAPH, directory=str(folder), entry="model.ckpt", options=options or ArtifactOptions()
-    )
-
-
-def frozen(folder: Path, graph_def: Any, options: ArtifactOptions | None = None) -> SourceRequest:
-    """Write a GraphDef and return the request to read it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "frozen.pb").write_bytes(graph_def.SerializeToString())
-    return SourceRequest(
-        format=Format.GRAPH_DEF, directory=str(folder), entry="frozen.pb", options=options or ArtifactOptions()
     )
 
 
@@ -113,7 +110,8 @@ def restored(request: SourceRequest) -> tf.compat.v1.Session:
         session = v1.Session(graph=graph)
         saver = v1.train.import_meta_graph(f"{prefix}.meta")
         if saver is not None:
-            saver.restore(session, str(prefix))
+            sharded = next(prefix.parent.glob(f"{prefix.name}-00000-of-*"), None)  # of the first version
+            saver.restore(session, str(sharded).replace("-00000-of-", "-?????-of-") if sharded else str(prefix))
         session.run(v1.get_collection(v1.GraphKeys.TABLE_INITIALIZERS))
     return session
 
@@ -139,11 +137,3 @@ def assert_same(
 def outputs(**names: str) -> ArtifactOptions:
     """Return options that choose outputs, by argument name."""
     return ArtifactOptions(outputs=names)
-
-
-def forget(graph: tf.Graph) -> None:
-    """Drop a graph's collections, as an export without them does."""
-    for name in list(graph.get_all_collection_keys()):
-        graph.clear_collection(name)
-
-

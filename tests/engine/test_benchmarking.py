@@ -3,13 +3,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf  # noqa: TID253 - graphs are built here
+import tensorflow as tf
 
 from job.engine import benchmarking, runtime
 from job.engine.benchmarking import benchmark
 from job.records import ArtifactOptions, BenchmarkRequest, BenchmarkResult
-from tests.engine.conftest import Saver
-from tests.engine.models import converted, ref, request_of, v1
+from tests.engine.models import Saver, converted, ref, request_of, v1
 
 
 @pytest.fixture(autouse=True)

@@ -4,14 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf  # noqa: TID253 - graphs are built here
+import tensorflow as tf
 
 from job.engine.checkpoint import read_tensor, read_values
 from job.engine.source_graph import read_source
 from job.errors import BadInput
 from job.records import SourceRequest
-from tests.engine.conftest import Saver
-from tests.engine.models import assert_same, ref, request_of, save_checkpoint, v1, v1_graph
+from tests.engine.models import Saver, assert_same, ref, request_of, save_checkpoint, v1, v1_graph
 
 X = np.eye(4, dtype=np.float32)
 KERNEL = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -46,12 +45,12 @@ def test_partitions_are_slices_of_one_tensor(saved: Saver, tmp_path: Path, slice
 
 @pytest.mark.parametrize(
     "how",
-    [{}, {"sharded": True}, {"write_version": 1}],
-    ids=["one file", "sharded", "first version"],
+    [{}, {"sharded": True}, {"write_version": 1}, {"write_version": 1, "sharded": True}],
+    ids=["one file", "sharded", "first version", "first version, sharded"],
 )
 @pytest.mark.filterwarnings("ignore")  # TensorFlow warns of its own first version
 def test_each_kind_of_saver_is_read(tmp_path: Path, how: dict[str, Any]) -> None:
-    """One data file, several, and the single file of the first version all give the values."""
+    """One data file, several, and the files of the first version all give the values."""
     with v1_graph() as graph:
         linear()
         request = save_checkpoint(graph, tmp_path / "source", **how)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf  # noqa: TID253 - a SavedModel is read here
+import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from job.engine.exporting import export

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf  # noqa: TID253 - the published models are called here
+import tensorflow as tf
 
 from job.discovery import discover
 from job.engine.runners import Candidate

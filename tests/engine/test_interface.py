@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import tensorflow as tf  # noqa: TID253 - graphs are built here
+import tensorflow as tf
 
 from job.engine.graph import Graph
 from job.engine.interface import find_outputs, key_of, pipeline_inputs
@@ -10,7 +10,7 @@ from job.engine.switches import find_switches
 from job.errors import BadInput
 from tests.engine.models import graph_of, ref, v1
 
-Build = Callable[[], None]
+Build = Callable[[], object]
 
 
 def outputs_of(build: Build) -> list[str]:
@@ -114,7 +114,9 @@ def test_batch_of_a_queue_is_an_input() -> None:
         queue = tf.queue.FIFOQueue(8, [tf.float32, tf.int32], [[4], []], name="queue")
         batch, labels = queue.dequeue_many(2, name="batch")
         logits_of(batch)
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=v1.get_default_graph().get_tensor_by_name("logits:0"))
+        tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=labels, logits=v1.get_default_graph().get_tensor_by_name("logits:0")
+        )
 
     graph = Graph(graph_of(build))
     assert find_outputs(graph, []) == ["logits:0"]

@@ -1,5 +1,5 @@
 import pytest
-import tensorflow as tf  # noqa: TID253 - graphs are built here
+import tensorflow as tf
 
 from job.engine.graph import Edge, Graph
 from job.engine.shapes import dtype_of, import_tensors, plain_shape, shape_of, specs_of

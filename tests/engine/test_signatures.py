@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf  # noqa: TID253 - graphs are built here
+import tensorflow as tf
 
 from job.engine.source_graph import read_source
 from job.errors import BadInput
 from job.records import ArtifactOptions, Format, Signature, SourceRequest
-from tests.engine.conftest import Saver
-from tests.engine.models import converted, ref, request_of, started, v1, v1_graph
+from tests.engine.models import Saver, converted, ref, request_of, started, v1, v1_graph
 
 INFO = v1.saved_model.build_tensor_info
 Signatures = dict[str, Any]

@@ -3,13 +3,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf  # noqa: TID253 - graphs are built here
+import tensorflow as tf
 
 from job.engine.graph import Graph
 from job.engine.switches import find_switches, findings, inference_value
 from job.records import ArtifactOptions
-from tests.engine.conftest import Saver
-from tests.engine.models import assert_same, graph_of, request_of, v1
+from tests.engine.models import Saver, assert_same, graph_of, request_of, v1
 
 ANY: Any = None
 
@@ -53,7 +52,8 @@ def test_training_flags_are_off(name: str, shape: Any) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["keep_prob", "keepProb", "keep_probability", "dropout/keep_prob", "keep_prob_1", "dropout_keep_prob", "keep_rate", "keep", "dropoutKeepProb",
+    ["keep_prob", "keepProb", "keep_probability", "dropout/keep_prob", "keep_prob_1", "dropout_keep_prob", "keep_rate",
+     "keep", "dropoutKeepProb",
      "dropout_keep_probability", "keep_prob_ph", "kp/keepprob", "keep_prob_placeholder", "input_keep_prob"],
 )  # fmt: skip
 def test_keep_probabilities_are_one(name: str) -> None:

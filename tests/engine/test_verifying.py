@@ -4,14 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf  # noqa: TID253 - graphs are built here
+import tensorflow as tf
 
 from job.engine import reference
 from job.engine.verifying import verify
 from job.errors import BadInput
 from job.records import ArtifactOptions, ParityResult, SourceRequest, VerifyRequest
-from tests.engine.conftest import Saver
-from tests.engine.models import converted, ref, request_of, v1
+from tests.engine.models import Saver, converted, ref, request_of, v1
 
 KERNEL = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
 
@@ -82,7 +81,11 @@ def test_candidate_of_another_signature_fails(saved: Saver, tmp_path: Path) -> N
     request = saved(linear)
     model = converted(request, tmp_path)
     loaded = tf.saved_model.load(str(model.directory))
-    narrow = tf.function(lambda x: {"probabilities": x, "logits": x}, input_signature=[tf.TensorSpec([7, 4], name="x")])
+    nine = tf.ones([9, 3])
+    narrow = tf.function(
+        lambda x: {"probabilities": x @ nine, "logits": x @ nine},
+        input_signature=[tf.TensorSpec([None, None], name="x")],
+    )
     loaded.narrow = narrow
     tf.saved_model.save(loaded, str(model.directory), signatures={"serving_default": narrow})
     result = verified(request, model.directory)

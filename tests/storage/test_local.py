@@ -219,3 +219,22 @@ def test_a_prefix_cannot_lead_out_of_the_root(store: LocalStorage) -> None:
     """Nothing beside the root is listed."""
     with pytest.raises(Refused):
         list(store.list("../"))
+
+
+def test_only_directories_that_may_hold_the_prefix_are_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source that is not there is sought beside its neighbours, which may be a whole machine's files."""
+    for name in ("a/b/x.pb", "ab/x.pb", "neighbour/x.pb"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    seen: list[str] = []
+    scandir = os.scandir
+
+    def noted(directory: str) -> Any:
+        seen.append(Path(directory).name)
+        return scandir(directory)
+
+    monkeypatch.setattr(os, "scandir", noted)
+    assert [stored.key for stored in LocalStorage(tmp_path).list("a")] == ["a/b/x.pb", "ab/x.pb"]
+    assert "neighbour" not in seen

@@ -1,0 +1,143 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from job.engine.formats import FORMATS, base
+from job.engine.source_graph import read_source
+from job.errors import BadInput
+from job.records import ArtifactOptions, Format, SourceRequest
+
+
+def graph() -> graph_pb2.GraphDef:
+    made = graph_pb2.GraphDef()
+    made.node.add(name="x", op="Placeholder", device="/gpu:7").attr["dtype"].type = 1
+    made.node.add(name="y", op="Neg", input=["x"]).attr["T"].type = 1
+    return made
+
+
+def saved_model(folder: Path, *tag_sets: Sequence[str], asset: str = "", text: bool = False) -> None:
+    made = saved_model_pb2.SavedModel()
+    for tags in tag_sets:
+        meta = made.meta_graphs.add(graph_def=graph())
+        meta.meta_info_def.tags.extend(tags)
+        meta.meta_info_def.tensorflow_version = "+".join(tags)
+        if asset:
+            meta.asset_file_def.add(filename=asset).tensor_info.name = "x:0"
+    path = folder / ("saved_model.pbtxt" if text else "saved_model.pb")
+    path.write_bytes(text_format.MessageToString(made).encode() if text else made.SerializeToString())
+
+
+def request(kind: Format, folder: Path, entry: str, **options: Any) -> SourceRequest:
+    return SourceRequest(format=kind, directory=str(folder), entry=entry, options=ArtifactOptions(**options))
+
+
+@pytest.mark.parametrize("text", [False, True], ids=["binary", "text"])
+@pytest.mark.parametrize("kind", list(FORMATS), ids=lambda kind: kind.value)
+def test_format_is_read_as_binary_and_as_text(tmp_path: Path, kind: Format, *, text: bool) -> None:
+    """Each format gives the same graph from both encodings, told by content, whatever the suffix."""
+    meta = meta_graph_pb2.MetaGraphDef(graph_def=graph())
+    proto = graph() if kind == Format.GRAPH_DEF else meta
+    data = text_format.MessageToString(proto).encode() if text else proto.SerializeToString()
+    if kind == Format.SAVED_MODEL:
+        saved_model(tmp_path, ["serve"], text=text)
+    else:
+        (tmp_path / "model.meta").write_bytes(data)
+    entry = {Format.SAVED_MODEL: "", Format.META_GRAPH: "model", Format.GRAPH_DEF: "model.meta"}[kind]
+    source = read_source(request(kind, tmp_path, entry))
+    assert [(node.name, node.device) for node in source.graph.graph_def.node] == [("x", ""), ("y", "")]
+    assert [spec.tensor for spec in source.signatures[0].outputs] == ["y:0"]
+
+
+@pytest.mark.parametrize("kind", [Format.KERAS_H5, Format.CHECKPOINT])
+def test_format_without_a_reader_is_bad_input(tmp_path: Path, kind: Format) -> None:
+    """A format that cannot be converted yet is named."""
+    with pytest.raises(BadInput, match=kind.value):
+        read_source(request(kind, tmp_path, "model"))
+
+
+@pytest.mark.parametrize(
+    ("tag_sets", "chosen"),
+    [
+        ([["serve"]], "serve"),
+        ([["train"], ["serve"], ["serve", "gpu"]], "serve"),
+        ([[], ["train"]], ""),
+        ([["train"], ["custom"]], "custom"),
+        ([["train"]], "train"),
+    ],
+)
+def test_tags_are_chosen_by_convention(tmp_path: Path, tag_sets: list[list[str]], chosen: str) -> None:
+    """`serve` first, then Hub's empty set, else the only one that is not for training; a choice is said."""
+    saved_model(tmp_path, *tag_sets)
+    loaded = FORMATS[Format.SAVED_MODEL](request(Format.SAVED_MODEL, tmp_path, ""))
+    assert loaded.meta_graph.meta_info_def.tensorflow_version == chosen
+    assert [finding.code for finding in loaded.findings] == (["tags_chosen"] if len(tag_sets) > 1 else [])
+
+
+def test_user_chooses_tags(tmp_path: Path) -> None:
+    """Named tags are taken in any order; unknown ones are answered with those that there are."""
+    saved_model(tmp_path, ["serve"], ["serve", "gpu"])
+    read = FORMATS[Format.SAVED_MODEL]
+    chosen = read(request(Format.SAVED_MODEL, tmp_path, "", tags=("gpu", "serve")))
+    assert chosen.meta_graph.meta_info_def.tensorflow_version == "serve+gpu"
+    with pytest.raises(BadInput, match="no MetaGraph is tagged tpu") as caught:
+        read(request(Format.SAVED_MODEL, tmp_path, "", tags=("tpu",)))
+    assert "serve; gpu,serve" in caught.value.remedy
+
+
+def test_ambiguous_tags_are_the_users_choice(tmp_path: Path) -> None:
+    """Several MetaGraphs of which none is for serving are not guessed among."""
+    saved_model(tmp_path, ["a"], ["b"])
+    with pytest.raises(BadInput, match="none for serving") as caught:
+        read_source(request(Format.SAVED_MODEL, tmp_path, ""))
+    assert "a; b" in caught.value.remedy
+
+
+@pytest.mark.parametrize("asset", ["../../etc/passwd", "/etc/passwd", "../assets/../../x"])
+def test_asset_outside_the_model_is_not_read(tmp_path: Path, asset: str) -> None:
+    """An asset's path that leaves the model is bad input."""
+    (tmp_path / "model").mkdir()
+    saved_model(tmp_path / "model", ["serve"], asset=asset)
+    with pytest.raises(BadInput, match="lies outside the model"):
+        read_source(request(Format.SAVED_MODEL, tmp_path, "model"))
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "empty"),
+        (b"\x0a\xff\xff\xff\x7f", "truncated or damaged"),
+        (b"node { name: ", "the text is no GraphDef"),
+        (b"node { nome: 'x' op: 3 }", "the text is no GraphDef"),
+        ("node { name: 'é' ".encode("latin1"), "the text is no GraphDef"),
+    ],
+    ids=["empty", "cut", "cut text", "wrong text", "no UTF-8"],
+)
+def test_broken_file_is_bad_input(tmp_path: Path, data: bytes, says: str) -> None:
+    """What does not parse is said in one line with the file's name."""
+    (tmp_path / "frozen.pb").write_bytes(data)
+    with pytest.raises(BadInput, match=says) as caught:
+        base.parse(tmp_path / "frozen.pb", graph_pb2.GraphDef())
+    assert caught.value.where == "frozen.pb"
+
+
+@pytest.mark.parametrize("kind", list(FORMATS), ids=lambda kind: kind.value)
+def test_file_without_nodes_is_bad_input(tmp_path: Path, kind: Format) -> None:
+    """TensorFlow reads such a file as an empty graph; here it is damaged."""
+    name = "saved_model.pb" if kind == Format.SAVED_MODEL else "model.meta"
+    (tmp_path / name).write_bytes(b"\x12\x00")
+    entry = {Format.SAVED_MODEL: "", Format.META_GRAPH: "model", Format.GRAPH_DEF: "model.meta"}[kind]
+    with pytest.raises(BadInput):
+        read_source(request(kind, tmp_path, entry))
+
+
+def test_file_over_two_gigabytes_is_bad_input(tmp_path: Path) -> None:
+    """No protocol buffer can be larger; it is told by size, without reading."""
+    with (tmp_path / "frozen.pb").open("wb") as file:
+        file.truncate(2**31)
+    with pytest.raises(BadInput, match="larger than the 2 GiB"):
+        base.parse(tmp_path / "frozen.pb", graph_pb2.GraphDef())

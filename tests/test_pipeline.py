@@ -1,0 +1,172 @@
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from job import logs, pipeline, publishing
+from job.errors import JobError, LocalIOError, StorageError
+from job.pipeline import Attempt
+from job.pulling import PullAhead
+from tests.fakes import ends, put, run_here, use_fake_stages
+from tests.jobs import WITHOUT_TENSORFLOW, run_job
+from tests.sources import GRAPH_DEF
+
+
+@pytest.fixture(autouse=True)
+def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fake_stages(monkeypatch)
+
+
+def published(tmp_path: Path, name: str) -> dict[str, Any]:
+    """Return the report at the destination, of what was published or else of what failed."""
+    (path,) = (tmp_path / "out").rglob(f"{name}/*/*/report.json")
+    report: dict[str, Any] = json.loads(path.read_text())
+    return report
+
+
+def test_report_says_what_was_done_and_from_what(tmp_path: Path) -> None:
+    """The report beside the model has the source's digests, each stage's time and both verdicts."""
+    put(tmp_path / "in", "a.pb")
+    summary = run_here(tmp_path)
+    report = published(tmp_path, "a.pb")
+    assert [timing["stage"] for timing in report["timings"]] == ["pull", "convert", "verify", "verify as run"]
+    assert [timing.stage for timing in summary.reports[0].timings][-1] == "publish"
+    assert (report["status"], report["error"]) == ("published", None)
+    assert [(source["key"], source["size_bytes"]) for source in report["sources"]] == [("a.pb", len(GRAPH_DEF))]
+    assert (report["parity"]["verdict"], report["as_run"]["verdict"]) == ("passed", "passed")
+    assert report["benchmark"]["reason"] == "--benchmark off"
+    assert set(report["environment"]) == {"tf1lift", "tensorflow"}
+
+
+def test_log_of_an_artifact_holds_its_events_alone(tmp_path: Path) -> None:
+    """Whoever gets the model gets the log that made it, and nothing of its neighbours."""
+    put(tmp_path / "in", "a.pb", "b.pb")
+    arguments = ("--source", str(tmp_path / "in"), "--dest", str(tmp_path / "out"), "--benchmark", "off")
+    assert run_job("run", *arguments, program=WITHOUT_TENSORFLOW).code == 0
+    (log,) = (tmp_path / "out" / "a.pb").rglob("log.jsonl")
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {event["artifact"] for event in events} == {"a.pb"}
+    assert events[0]["event"] == "artifact_started"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "stages"), [("refused.pb", 42, ["pull"]), ("wrong.pb", 41, ["pull", "convert"])]
+)
+def test_what_fails_leaves_its_report_and_no_model(tmp_path: Path, name: str, code: int, stages: list[str]) -> None:
+    """The report says why, and how far it came; it does not lie where a model would."""
+    put(tmp_path / "in", name)
+    assert ends(run_here(tmp_path)) == {name: code}
+    report = published(tmp_path, f"_failed/{name}")
+    assert (report["status"], report["error"]["exit_code"]) == ("not_published", code)
+    assert [timing["stage"] for timing in report["timings"]][: len(stages)] == stages
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["_failed", "_runs"]
+    files = {path.name for path in (tmp_path / "out" / "_failed").rglob("*") if path.is_file()}
+    assert files == {"report.json", "report.html", "log.jsonl"}
+
+
+def test_secret_in_an_error_stays_out_of_the_report(tmp_path: Path) -> None:
+    """Reports are published: a presigned URL in somebody's message must not travel with them."""
+    put(tmp_path / "in", "leak.pb")
+    run_here(tmp_path)
+    texts = [path.read_text() for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert any("https://h/x?" in text for text in texts)
+    assert not any("0123456789abcdef" in text for text in texts)
+
+
+def test_benchmark_that_fails_costs_the_figures_and_not_the_model(tmp_path: Path) -> None:
+    """What was proven is published; the report says why there are no figures."""
+    put(tmp_path / "in", "unmeasurable.pb")
+    with capture_logs() as events:
+        summary = run_here(tmp_path, benchmark="quick")
+    assert ends(summary) == {"unmeasurable.pb": "published"}
+    assert "out of memory" in published(tmp_path, "unmeasurable.pb")["benchmark"]["reason"]
+    assert "benchmark_failed" in [event["event"] for event in events]
+
+
+def test_no_download_runs_beside_a_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next artifact's download has come to its end before the first window is timed."""
+    steps: list[str] = []
+    stage = Attempt._stage
+
+    def noted(self: Attempt, mode: Any, name: str, request: object, kind: type[Any]) -> Any:
+        steps.append(name)
+        return stage(self, mode, name, request, kind)
+
+    monkeypatch.setattr(Attempt, "_stage", noted)
+    monkeypatch.setattr(PullAhead, "settle", lambda _: steps.append("settle"))
+    put(tmp_path / "in", "a.pb")
+    run_here(tmp_path, benchmark="quick")
+    assert steps == ["convert", "verify", "verify", "settle", "benchmark"]
+
+
+def test_upload_that_fails_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its commit an attempt is in nobody's way; the artifact ends with 74 and may be tried again."""
+
+    def publish(*_: object, **__: object) -> None:
+        raise StorageError("503 SlowDown", where="s3://b", remedy="try again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "publish", publish)
+        put(tmp_path / "in", "a.pb")
+        assert ends(run_here(tmp_path)) == {"a.pb": 74}
+    assert not list((tmp_path / "out").rglob("commit.json"))
+    assert ends(run_here(tmp_path)) == {"a.pb": "published"}
+
+
+def test_first_error_counts_where_the_report_cannot_be_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that fails while a refusal is reported does not turn the refusal into a fault that is tried again."""
+
+    def publish_failure(*_: object, **__: object) -> str:
+        raise StorageError("503 SlowDown")
+
+    monkeypatch.setattr(publishing, "publish_failure", publish_failure)
+    put(tmp_path / "in", "refused.pb")
+    with capture_logs() as events:
+        summary = run_here(tmp_path)
+    assert ends(summary) == {"refused.pb": 42}
+    assert "report_upload_failed" in [event["event"] for event in events]
+
+
+@pytest.mark.parametrize("step", ["capture", "_write_report"])
+def test_full_scratch_is_told_of_the_artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """No directory, no log and no report can be made on a full disk: code 71, and the next artifact is tried."""
+    full: JobError | OSError = LocalIOError("full") if step == "capture" else OSError(28, "No space left on device")
+    real = logs.capture
+
+    @contextmanager
+    def capture(path: Path, *, artifact: str) -> Iterator[None]:
+        if artifact == "a.pb":
+            raise full
+        with real(path, artifact=artifact):
+            yield
+
+    write_report = Attempt._write_report
+
+    def write(self: Attempt) -> None:
+        if self._artifact.name == "a.pb":
+            raise full
+        write_report(self)
+
+    monkeypatch.setattr(pipeline, "capture", capture) if step == "capture" else monkeypatch.setattr(
+        Attempt, step, write
+    )
+    put(tmp_path / "in", "a.pb", "b.pb")
+    assert ends(run_here(tmp_path)) == {"a.pb": 71, "b.pb": "published"}
+
+
+def test_versions_are_told_without_importing_tensorflow() -> None:
+    """The supervisor names TensorFlow's version in the plan, and never has TensorFlow."""
+    before = "tensorflow" in sys.modules
+    assert pipeline.versions()["tensorflow"].count(".") == 2
+    assert ("tensorflow" in sys.modules) == before
+
+
+def test_version_is_empty_where_tensorflow_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no package of TensorFlow's is installed the forkserver says so, not this."""
+    monkeypatch.setattr(pipeline, "TENSORFLOW_PACKAGES", ("no-such-package",))
+    assert pipeline.tensorflow_version() == ""
