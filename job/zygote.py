@@ -38,9 +38,9 @@ def main() -> None:
     _say(answers, ready=True)
     for line in sys.stdin:
         task = json.loads(line)
-        child = os.fork()
+        parent, child = os.getpid(), os.fork()
         if child == 0:
-            _work(stages[task["stage"]], task)
+            _work(stages[task["stage"]], task, parent)
         _say(answers, pid=child)
         _, status, usage = os.wait4(child, 0)
         _say(answers, status=status, peak_memory_bytes=usage.ru_maxrss * 1024)
@@ -56,10 +56,12 @@ def _say(answers: IO[str], **fields: Any) -> None:
     answers.write(json.dumps(fields) + "\n")
 
 
-def _work(stage: Any, task: dict[str, Any]) -> None:
+def _work(stage: Any, task: dict[str, Any], parent: int) -> None:
     """Run one stage in the child and leave; nothing of the parent's may run afterwards."""
     try:
         _die_with_parent()
+        if os.getppid() != parent:  # it died before the kernel was asked
+            return
         os.setsid()
         log = os.open(task["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for stream in (1, 2):

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -107,6 +108,17 @@ def _parents() -> Iterator[tuple[int, int]]:
         with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
             found = re.search(r"^PPid:\s*(\d+)", status.read_text(), re.MULTILINE)
             yield int(status.parent.name), int(found[1]) if found else 0
+
+
+def await_worker(pid: int) -> int:
+    """Return the process that a forkserver of the supervisor's has forked, once there is one that stays."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        time.sleep(0.3)
+        workers = [worker for server in descendants(pid) for worker in descendants(server)]
+        if workers:
+            return workers[0]
+    raise AssertionError("no worker came")
 
 
 def is_alive(pid: int) -> bool:

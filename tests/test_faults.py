@@ -21,6 +21,7 @@ from tests.jobs import (
     WITHOUT_TENSORFLOW,
     Finished,
     await_event,
+    await_worker,
     descendants,
     finish,
     is_alive,
@@ -217,17 +218,6 @@ def test_killed_worker_costs_its_artifact_alone(tmp_path: Path) -> None:
     assert [event["artifact"] for event in ended.named("artifact_failed")] == ["hang.pb"]
     assert "SIGKILL); was the memory exhausted?" in ended.named("artifact_failed")[0]["reason"]
     assert [event["artifact"] for event in ended.named("artifact_published")] == ["z.pb"]
-
-
-def await_worker(pid: int) -> int:
-    """Return the process that a forkserver of the supervisor's has forked, once there is one that stays."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        time.sleep(0.3)
-        workers = [worker for server in descendants(pid) for worker in descendants(server)]
-        if workers:
-            return workers[0]
-    raise AssertionError("no worker came")
 
 
 def test_sigterm_ends_with_75_and_a_second_run_completes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from job.records import Artifact, ArtifactOptions, ArtifactReport
 from job.running import check_apart, check_writable, options_of, read_manifest
 from job.settings import Settings
 from tests.fakes import ends, put, run_here, use_fake_stages
+from tests.jobs import await_worker
 from tests.sources import GRAPH_DEF, HTML, MemoryStorage
 
 
@@ -134,8 +136,14 @@ def test_signal_ends_the_run_with_75_and_says_what_is_left(tmp_path: Path, numbe
     """What is committed stays, the artifact at work is dropped, and a second run does the rest."""
     put(tmp_path / "in", "a.pb", "b/hang.pb", "c.pb")
     handlers = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
-    timer = threading.Timer(2.5, os.kill, (os.getpid(), number))
-    timer.start()
+
+    def send() -> None:
+        while not (tmp_path / "out" / "a.pb" / "latest.json").exists():
+            time.sleep(0.05)
+        await_worker(os.getpid())
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send).start()
     with capture_logs() as events:
         summary = run_here(tmp_path)
     said = next(event for event in events if event["event"] == "run_interrupted")
