@@ -199,11 +199,14 @@ def test_from_bucket_to_bucket_and_once_only(on_moto: tuple[str, dict[str, str]]
     assert sum(key.endswith("saved_model.pb") for key in keys) == 1
 
 
-ARGUMENTS: Final = ("run", "--source", "{0}/in", "--dest", "{0}/out", "--benchmark", "off")
+ARGUMENTS: Final = ("run", "--source", "{0}/in", "--dest", "{0}/out", "--benchmark", "off", "--scratch", "{0}")
 
 
 def arguments_in(home: Path, *more: str) -> tuple[str, ...]:
-    """Return the arguments of a run from ``in`` to ``out`` below a directory."""
+    """Return the arguments of a run from ``in`` to ``out`` below a directory.
+
+    Scratch is there too: a job that is killed leaves it behind.
+    """
     return (*(argument.format(home) for argument in ARGUMENTS), *more)
 
 
