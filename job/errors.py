@@ -104,7 +104,7 @@ class DestinationConflict(JobError):
 
 
 class Poison(JobError):
-    """One artifact crashed, hung or exhausted its worker in every attempt."""
+    """One artifact hung, ran out of memory, or crashed its worker twice."""
 
     exit_code = 47
     code_name = "poison"

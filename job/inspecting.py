@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -12,9 +12,9 @@ from job.console import print_details, print_listing
 from job.discovery import discover
 from job.errors import JobError, exit_code_of, from_record
 from job.interrupts import interruptible
-from job.pulling import pull
+from job.pulling import pull, with_assets
 from job.records import Artifact, ErrorRecord, LeftAlone, SourceRequest, SourceSummary
-from job.redaction import printable, redacted
+from job.redaction import as_known, printable, redacted
 from job.running import options_of, read_manifest
 from job.scratch import scratch_directory
 from job.settings import Settings
@@ -83,12 +83,10 @@ def _read(
     if artifact.problem is not None:
         return _listed(artifact)
     try:
-        pull(source, artifact, Path(request.directory))
+        pull(source, with_assets(artifact, request.options), Path(request.directory))
         summary, _ = forkserver.run("inspect", request, SourceSummary, timeout_s=settings.stage_timeout_s)
     except JobError as error:
-        record = error.to_record()
-        what = redacted(record.what.replace(f"{request.directory}/", ""))
-        return Inspected(artifact=artifact, error=replace(record, what=what))
+        return Inspected(artifact=artifact, error=as_known(error.to_record(), request.directory))
     return Inspected(artifact=artifact, summary=summary)
 
 

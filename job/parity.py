@@ -56,8 +56,8 @@ def tolerance_for(dtype: "np.dtype[Any]", base: float) -> float:
 def compare(baseline: Array, candidate: Array, *, tolerance: float) -> Comparison:
     """Compare one output; floats against `tolerance` relative to the scale, all else exactly.
 
-    An array without elements passes: its shape and type are all that it has. One that holds only
-    NaN and infinity is ``not_run``, since any two broken models agree on it.
+    An array without elements is ``not_run``: nothing of it was compared but shape and type. So is
+    one that holds only NaN and infinity, since any two broken models agree on it.
     """
     is_float = _kind(baseline.dtype) == "float"
     blank = Comparison(
@@ -68,7 +68,7 @@ def compare(baseline: Array, candidate: Array, *, tolerance: float) -> Compariso
     if mismatch := _mismatch_of_form(baseline, candidate):
         return replace(blank, verdict="failed", reason=mismatch)
     if baseline.size == 0:
-        return blank
+        return replace(blank, verdict="not_run", reason="the output has no elements")
     if is_float:
         return _compare_floats(_widened(baseline), _widened(candidate), blank)
     return _compare_exactly(baseline, candidate, blank)

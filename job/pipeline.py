@@ -32,12 +32,12 @@ from job.records import (
     StageTiming,
     VerifyRequest,
 )
-from job.redaction import redacted
+from job.redaction import as_known
 from job.report import render_html
 from job.settings import Settings
 from job.storage.base import Storage
 from job.storage.files import digest_of, local_io
-from job.workers import Forkserver, Mode
+from job.workers import Crashed, Forkserver, Mode
 
 log = structlog.get_logger()
 
@@ -118,7 +118,7 @@ class Attempt:
         self._shop.progress.stage(self._artifact.name, "pull")
         pulled = self._shop.ahead.take(self._artifact)
         self._ended(StageTiming(stage="pull", wall_s=pulled.wall_s))
-        said = {"options": _told_by_content(self._options), "settings": _deciding(self._shop.settings)}
+        said = {"options": _told_by_content(self._options), "settings": _deciding(self._shop)}
         self._update(sources=pulled.sources, plan=publishing.plan_of(pulled.sources, versions(), said))
 
     def _is_published(self) -> bool:
@@ -207,8 +207,7 @@ class Attempt:
 
     def _fail(self, error: JobError) -> None:
         """Publish the report alone; if even that fails, the first error is what counts."""
-        record = error.to_record()
-        record = replace(record, what=self._as_known(record.what), where=self._as_known(record.where))
+        record = as_known(error.to_record(), str(self._source))
         self._update(status="not_published", error=record)
         log.error("artifact_failed", code=error.exit_code, name=error.code_name, reason=str(from_record(record)))
         try:
@@ -223,27 +222,32 @@ class Attempt:
             )
         except JobError as second:
             log.warning("report_upload_failed", reason=str(second))
+        except Exception:  # a report that cannot be written costs the report, and not the run
+            log.exception("bug")
         else:
             self._update(place=place)
             log.info("report_published", place=place)
 
-    def _as_known(self, text: str) -> str:
-        """Name files as the user knows them, below the source and not below scratch; leave out secrets."""
-        return redacted(text.replace(f"{self._source}/", ""))
-
     def _write_report(self) -> None:
-        (self._out / "report.json").write_text(codec.dumps(self.report, indent=2) + "\n")
-        (self._out / "report.html").write_text(render_html(self.report))
+        (self._out / "report.json").write_text(codec.dumps(self.report, indent=2) + "\n", encoding="utf-8")
+        (self._out / "report.html").write_text(render_html(self.report), encoding="utf-8")
 
     def _stage(self, mode: Mode, stage: str, request: object, kind: type[Result]) -> Result:
-        """Run one stage in a worker and keep its time, also of one that failed."""
+        """Run one stage in a worker and keep its time; one whose worker crashed is run once more."""
         name = stage if mode == "exact" else f"{stage} as run"
         self._shop.progress.stage(self._artifact.name, name)
-        result, timing = self._shop.forkservers[mode].run(
-            stage, request, kind, timeout_s=self._shop.settings.stage_timeout_s
-        )
+        try:
+            result, timing = self._run(mode, stage, request, kind)
+        except Crashed as error:
+            log.warning("stage_retried", stage=name, reason=str(error))
+            if isinstance(request, ConvertRequest):  # what the crash left half written
+                shutil.rmtree(request.saved_model, ignore_errors=True)
+            result, timing = self._run(mode, stage, request, kind)
         self._ended(replace(timing, stage=name))
         return result
+
+    def _run(self, mode: Mode, stage: str, request: object, kind: type[Result]) -> tuple[Result, StageTiming]:
+        return self._shop.forkservers[mode].run(stage, request, kind, timeout_s=self._shop.settings.stage_timeout_s)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -273,9 +277,10 @@ def tensorflow_version() -> str:
     return ""
 
 
-def _deciding(settings: Settings) -> dict[str, object]:
-    """Return the settings that a result depends on; where it comes from and goes to do not count."""
-    return {name: getattr(settings, name) for name in ("device", "benchmark", "tolerance", "seed", "allow_nonfinite")}
+def _deciding(shop: Workshop) -> dict[str, object]:
+    """Return the settings that a result depends on, with the device that ``auto`` found; its places do not count."""
+    said = {name: getattr(shop.settings, name) for name in ("benchmark", "tolerance", "seed", "allow_nonfinite")}
+    return said | {"device": shop.device.device}
 
 
 def _told_by_content(options: ArtifactOptions) -> ArtifactOptions:

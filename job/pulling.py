@@ -5,12 +5,12 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from threading import Thread
 
 from job.errors import BadInput, NoInput
-from job.records import Artifact, Digest
+from job.records import Artifact, ArtifactOptions, Digest, StoredObject
 from job.storage import open_source
 from job.storage.base import Storage
 from job.storage.files import local_io
@@ -72,6 +72,13 @@ class PullAhead:
         else:
             wall_s = round(time.monotonic() - start, 3)
             future.set_result(Pulled(directory=directory, sources=sources, wall_s=wall_s))
+
+
+def with_assets(artifact: Artifact, options: ArtifactOptions) -> Artifact:
+    """Return the artifact with the files that its manifest entry names by their keys below the source."""
+    known = {stored.key for stored in artifact.objects}
+    named = sorted(set(options.assets.values()) - known)
+    return replace(artifact, objects=(*artifact.objects, *(StoredObject(key=key, size_bytes=0) for key in named)))
 
 
 def pull(source: Storage, artifact: Artifact, directory: Path) -> tuple[Digest, ...]:

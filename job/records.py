@@ -173,7 +173,7 @@ class ConvertRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertResult:
-    """What was written, and how the candidate's signatures map on the baseline's tensors."""
+    """What the reader found in the artifact that was converted."""
 
     summary: SourceSummary
 

@@ -2,7 +2,10 @@
 
 import os
 import re
+from dataclasses import replace
 from typing import Final
+
+from job.records import ErrorRecord
 
 REDACTED: Final = "[redacted]"
 
@@ -59,3 +62,9 @@ def _environment_secrets() -> list[str]:
         for name, value in os.environ.items()
         if is_secret_name(name) and len(value) >= 8 and not value.startswith("/")
     ]
+
+
+def as_known(record: ErrorRecord, directory: str) -> ErrorRecord:
+    """Name files as the user knows them, below the source and not below `directory`; leave out secrets."""
+    what, where = (redacted(text.replace(f"{directory}/", "")) for text in (record.what, record.where))
+    return replace(record, what=what, where=where)

@@ -12,11 +12,21 @@ import structlog
 from job import codec, pipeline
 from job.console import progress
 from job.discovery import discover
-from job.errors import Denied, Interrupted, JobError, LocalIOError, NoInput, UsageError, exit_code_of
+from job.errors import (
+    Denied,
+    DeviceError,
+    Interrupted,
+    JobError,
+    LocalIOError,
+    NoInput,
+    Poison,
+    UsageError,
+    exit_code_of,
+)
 from job.interrupts import interruptible
 from job.manifest import Manifest, load_manifest
 from job.pipeline import Workshop
-from job.pulling import PullAhead, pull_file
+from job.pulling import PullAhead, pull_file, with_assets
 from job.records import Artifact, ArtifactOptions, ArtifactReport, DeviceReport, DeviceRequest
 from job.report import render_index
 from job.scratch import scratch_directory
@@ -55,7 +65,7 @@ def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
     summary once artifacts are at work and as `Interrupted` before that.
     """
     start = time.monotonic()
-    index, count = shard_from(settings, environment)
+    shard = shard_from(settings, environment)
     check_apart(settings.source, settings.dest)
     for name, known in misspelt(environment).items():
         log.warning("variable_ignored", variable=name, remedy=f"did you mean {known}?")
@@ -66,39 +76,19 @@ def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
             mode: cleanup.enter_context(Forkserver(mode, scratch, environment)) for mode in MODES
         }
         source, dest = open_source(settings.source), open_storage(settings.dest)
-        listing = discover(source, only=settings.only)
-        manifest = read_manifest(settings, [artifact.name for artifact in listing.artifacts], scratch)
-        mine = share_of(listing.artifacts, index=index, count=count)
-        options = [options_of(settings, manifest, artifact, scratch) for artifact in mine]
-        log.info(
-            "run_started",
-            artifacts=len(listing.artifacts),
-            mine=len(mine),
-            left_alone=len(listing.left_alone),
-            shard=index,
-            shards=count,
-        )
+        mine, options = _share(settings, source, scratch, shard)
         check_writable(dest)
-        device = probe_device(forkservers["as_run"], settings) if mine else DeviceReport(device="cpu", name="")
-        shown = cleanup.enter_context(progress(len(mine)))
         shop = Workshop(
             settings=settings,
             dest=dest,
             scratch=scratch,
-            device=device,
+            device=probe_device(forkservers["as_run"], settings) if mine else DeviceReport(device="cpu", name=""),
             forkservers=forkservers,
-            progress=shown,
+            progress=cleanup.enter_context(progress(len(mine))),
             ahead=PullAhead(source, scratch, mine),
         )
         reports = _process_all(shop, mine, options)
-        summary = RunSummary(
-            run=f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}",
-            shard_index=index,
-            shard_count=count,
-            exit_code=exit_code_of(_codes(reports, len(mine))),
-            wall_s=round(time.monotonic() - start, 3),
-            reports=tuple(reports),
-        )
+        summary = _summary(reports, len(mine), shard, wall_s=round(time.monotonic() - start, 3))
         _end(dest, summary)
     log.info("run_ended", exit_code=summary.exit_code, wall_s=summary.wall_s, **_counts(summary.reports))
     return summary
@@ -162,14 +152,42 @@ def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scrat
 
 
 def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:
-    """Find out where models will run; raises `DeviceError` where a GPU is required and cannot be used."""
-    device, _ = forkserver.run(
-        "probe_device", DeviceRequest(device=settings.device), DeviceReport, timeout_s=settings.stage_timeout_s
-    )
+    """Find out where models will run.
+
+    Raises `DeviceError` where a GPU is required and cannot be used, and where asking for it ends the worker.
+    """
+    request = DeviceRequest(device=settings.device)
+    try:
+        device, _ = forkserver.run("probe_device", request, DeviceReport, timeout_s=settings.stage_timeout_s)
+    except Poison as error:
+        remedy = "check driver and CUDA libraries, or choose --device cpu"
+        raise DeviceError(f"no device could be found: {error.what}", remedy=remedy) from error
     log.info("device_chosen", device=device.device, name=device.name, asked=settings.device)
     if settings.device == "auto" and device.device == "cpu":
         log.warning("no_gpu", cause="TensorFlow sees no GPU: models run on the CPU", remedy="see --device gpu")
     return device
+
+
+def _share(
+    settings: Settings, source: Storage, scratch: Path, shard: tuple[int, int]
+) -> tuple[tuple[Artifact, ...], list[ArtifactOptions]]:
+    """Return this shard's artifacts, with what is said about each."""
+    index, count = shard
+    listing = discover(source, only=settings.only)
+    manifest = read_manifest(settings, [artifact.name for artifact in listing.artifacts], scratch)
+    mine = share_of(listing.artifacts, index=index, count=count)
+    log.info(
+        "run_started",
+        artifacts=len(listing.artifacts),
+        mine=len(mine),
+        left_alone=len(listing.left_alone),
+        shard=index,
+        shards=count,
+    )
+    if not mine:
+        log.info("shard_empty", cause=f"nothing for index {index} of {count}: its artifacts are other shards'")
+    options = [options_of(settings, manifest, artifact, scratch) for artifact in mine]
+    return tuple(map(with_assets, mine, options)), options
 
 
 def _process_all(shop: Workshop, mine: Sequence[Artifact], options: Sequence[ArtifactOptions]) -> list[ArtifactReport]:
@@ -206,6 +224,17 @@ def _codes(reports: Sequence[ArtifactReport], expected: int) -> Iterator[int]:
 def _counts(reports: Sequence[ArtifactReport]) -> dict[str, int]:
     statuses = [report.status for report in reports]
     return {status: statuses.count(status) for status in ("published", "already_published", "not_published")}
+
+
+def _summary(reports: Sequence[ArtifactReport], expected: int, shard: tuple[int, int], *, wall_s: float) -> RunSummary:
+    return RunSummary(
+        run=f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}",
+        shard_index=shard[0],
+        shard_count=shard[1],
+        exit_code=exit_code_of(_codes(reports, expected)),
+        wall_s=wall_s,
+        reports=tuple(reports),
+    )
 
 
 def _end(dest: Storage, summary: RunSummary) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from job.errors import from_record
 from job.records import (
     ArtifactReport,
     BatchMeasurement,
@@ -54,7 +55,7 @@ def tensor(spec: TensorSpec) -> str:
 
 def error(record: ErrorRecord) -> str:
     """Write an error in one line: what, where, what to do."""
-    return "; ".join(part for part in (record.what, record.where, record.remedy) if part)
+    return str(from_record(record))
 
 
 def deviation(output: OutputParity) -> str:

@@ -34,6 +34,10 @@ START_TIMEOUT_S: Final = 180
 TAIL_BYTES: Final = 8192
 
 
+class Crashed(Poison):
+    """A worker ended without a result: by memory, a signal or the machine, so that another try may do better."""
+
+
 class Forkserver(AbstractContextManager["Forkserver"]):
     """A process that has imported TensorFlow and forks a child for each stage.
 
@@ -52,7 +56,7 @@ class Forkserver(AbstractContextManager["Forkserver"]):
     def run(self, stage: str, request: object, result: type[Result], *, timeout_s: float) -> tuple[Result, StageTiming]:
         """Run one stage in a fresh child and return its result and what it took.
 
-        Raises what the stage raised, `Poison` where the child crashed, hung or left no result, and
+        Raises what the stage raised, `Crashed` where the child left no result, `Poison` where it hung, and
         `Internal` where the forkserver itself died.
         """
         self._await_ready()
@@ -176,11 +180,11 @@ def _result(files: Mapping[str, str], stage: str, status: int, kind: type[Result
     return codec.loads(json.dumps(outcome["result"]), kind)
 
 
-def _died(stage: str, ending: str, tail: str) -> Poison:
+def _died(stage: str, ending: str, tail: str) -> Crashed:
     log.warning("worker_died", stage=stage, ended=ending, output=tail)
     is_memory = "SIGKILL" in ending or "bad_alloc" in tail
     remedy = "was the memory exhausted? log.jsonl holds what it said last" if is_memory else "see log.jsonl"
-    return Poison(f"the worker ended in the {stage} stage without a result ({ending})", remedy=remedy)
+    return Crashed(f"the worker ended in the {stage} stage without a result ({ending})", remedy=remedy)
 
 
 def _ending(returncode: int) -> str:

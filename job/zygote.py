@@ -70,7 +70,7 @@ def _work(stage: Any, task: dict[str, Any], parent: int) -> None:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         outcome = _outcome(stage, task)
         part = Path(task["result"] + ".part")
-        part.write_text(json.dumps(outcome))
+        part.write_text(json.dumps(outcome), encoding="utf-8")
         part.rename(task["result"])
     except BaseException:  # noqa: BLE001 - whatever it is, the supervisor reads the log, not this stack
         traceback.print_exc()

@@ -66,6 +66,15 @@ def test_people_see_the_listing_and_then_the_details(source: Path, capsys: pytes
     assert "html.pb: will not convert: html.pb is an HTML page" in said
 
 
+def test_named_vocabulary_is_looked_for(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the manifest names is pulled as a run does it: a key that is not there is told now."""
+    (tmp_path / "manifest.yaml").write_text("artifacts: [{match: good.pb, assets: {/gone/vocab.txt: text/words}}]")
+    assert inspected(source, only="good.pb", manifest=str(tmp_path / "manifest.yaml")) == 40
+    assert "text/words" in capsys.readouterr().out
+    put(source, "text/words")
+    assert inspected(source, only="good.pb", manifest=str(tmp_path / "manifest.yaml")) == 0
+
+
 def test_crash_of_one_is_not_the_others(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that takes TensorFlow down is named, and the next one is read."""
     put(source, "abort.pb")

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from job import logs, pipeline, publishing
+from job import logs, pipeline, publishing, running
 from job.errors import JobError, LocalIOError, StorageError
 from job.pipeline import Attempt
 from job.pulling import PullAhead
+from job.records import DeviceReport
+from job.report import render_html
 from tests.fakes import ends, put, run_here, use_fake_stages
 from tests.jobs import WITHOUT_TENSORFLOW, run_job
 from tests.sources import GRAPH_DEF
@@ -170,3 +172,64 @@ def test_version_is_empty_where_tensorflow_is_not(monkeypatch: pytest.MonkeyPatc
     """Where no package of TensorFlow's is installed the forkserver says so, not this."""
     monkeypatch.setattr(pipeline, "TENSORFLOW_PACKAGES", ("no-such-package",))
     assert pipeline.tensorflow_version() == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "retries"), [("kill.pb", "SIGKILL", 1), ("hang.pb", "did not end", 0), ("grow.pb", "memory", 0)]
+)
+def test_stage_whose_worker_crashed_is_run_once_more(tmp_path: Path, name: str, words: str, retries: int) -> None:
+    """A crash may be the machine's, a time-out and what a stage says itself are not: 47 after two crashes."""
+    put(tmp_path / "in", name)
+    with capture_logs() as events:
+        summary = run_here(tmp_path, stage_timeout_s=2)
+    assert ends(summary) == {name: 47}
+    assert words in (summary.reports[0].error.what if summary.reports[0].error else "")
+    assert [event["stage"] for event in events if event["event"] == "stage_retried"] == ["convert"] * retries
+
+
+def test_crash_leaves_nothing_in_the_way_of_the_second_try(tmp_path: Path) -> None:
+    """What a crashed conversion has half written is gone before the next one writes."""
+    put(tmp_path / "in", "halfway.pb")
+    with capture_logs() as events:
+        assert ends(run_here(tmp_path)) == {"halfway.pb": "published"}
+    assert "stage_retried" in [event["event"] for event in events]
+    assert not list((tmp_path / "out").rglob("half"))
+
+
+@pytest.mark.parametrize("fails", ["always", "once"])
+def test_report_that_cannot_be_written_costs_its_artifact_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """A bug in what makes the pages neither ends the run nor keeps its summary from being written."""
+    real, calls = render_html, list[str]()
+
+    def render(report: Any) -> str:
+        calls.append(report.artifact.name)
+        is_bad = report.artifact.name == "a.pb" and (fails == "always" or len(calls) == 1)
+        return str(1 // 0) if is_bad else real(report)
+
+    monkeypatch.setattr(pipeline, "render_html", render)
+    put(tmp_path / "in", "a.pb", "b.pb")
+    summary = run_here(tmp_path)
+    assert ends(summary) == {"a.pb": 70, "b.pb": "published"}
+    assert bool(summary.reports[0].place) == (fails == "once")
+    assert (tmp_path / "out" / "_runs" / summary.run / "shard-0.json").is_file()
+
+
+def test_plan_holds_the_device_that_was_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``auto`` on a machine with a GPU is another result than on one without, which is that of ``cpu``."""
+    put(tmp_path / "in", "a.pb")
+    plans = [run_here(tmp_path, device=device).reports[0].plan for device in ("cpu", "auto")]
+    gpu = DeviceReport(device="gpu", name="G")
+    monkeypatch.setattr(running, "probe_device", lambda *_: gpu)
+    plans.append(run_here(tmp_path, device="auto").reports[0].plan)
+    assert plans[0] == plans[1] != plans[2]
+
+
+def test_reports_are_utf8_whatever_the_locale(tmp_path: Path) -> None:
+    """A slim image may have no locale: no file of a report is written in whatever encoding that means."""
+    put(tmp_path / "in", "a.pb")
+    arguments = ("--source", str(tmp_path / "in"), "--dest", str(tmp_path / "out"), "--benchmark", "off")
+    strict = {"PYTHONWARNDEFAULTENCODING": "1", "PYTHONWARNINGS": "error::EncodingWarning:job.pipeline"}
+    ended = run_job("run", *arguments, program=WITHOUT_TENSORFLOW, extra=strict)
+    assert ended.code == 0, ended.stderr[-500:]

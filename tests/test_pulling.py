@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from job.errors import BadInput, LocalIOError, NoInput, StorageError
-from job.pulling import PullAhead, local_path, pull, pull_file
-from job.records import Artifact, Digest, ErrorRecord, Format, StoredObject
+from job.pulling import PullAhead, local_path, pull, pull_file, with_assets
+from job.records import Artifact, ArtifactOptions, Digest, ErrorRecord, Format, StoredObject
 from job.storage import open_storage
 from tests.sources import MemoryStorage
 
@@ -103,6 +103,14 @@ def full(tmp_path: Path) -> Path:
     """A directory in which nothing can be made, whoever tries: it is a file."""
     (tmp_path / "full").write_text("")
     return tmp_path / "full"
+
+
+def test_files_that_the_manifest_names_come_along(tmp_path: Path) -> None:
+    """A vocabulary of any name, anywhere below the source, is pulled under its key and counts as a source, once."""
+    (artifact,) = artifacts("a")
+    named = with_assets(artifact, ArtifactOptions(assets={"/gone/one": "b", "/gone/two": "b", "/gone/three": "a"}))
+    assert [digest.key for digest in pull(SlowStorage("ab"), named, tmp_path)] == ["a", "b"]
+    assert (tmp_path / "b").read_text() == "b"
 
 
 def test_scratch_that_fails_is_a_local_error(full: Path) -> None:

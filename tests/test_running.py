@@ -80,6 +80,22 @@ def test_changed_source_and_changed_options_are_made_anew(tmp_path: Path) -> Non
     assert len(set(plans)) == 3
 
 
+def test_vocabulary_that_the_manifest_names_is_part_of_the_plan(tmp_path: Path) -> None:
+    """Its bytes decide a result as the model's do, and where it is not there the artifact fails."""
+    put(tmp_path / "in", "m/a.pb")
+    manifest = tmp_path / "manifest.yaml"
+    manifest.write_text("artifacts: [{match: '*', assets: {/gone/vocab.txt: text/words}}]")
+    missing = run_here(tmp_path, manifest=str(manifest))
+    assert missing.exit_code == 40
+    plans = []
+    for words in (b"one", b"two"):
+        put(tmp_path / "in", "text/words", data=words)
+        (report,) = run_here(tmp_path, manifest=str(manifest)).reports
+        assert [digest.key for digest in report.sources] == ["m/a.pb", "text/words"]
+        plans.append(report.plan)
+    assert plans[0] != plans[1]
+
+
 def test_shards_share_the_work(tmp_path: Path) -> None:
     """Each artifact is one shard's; a shard that has none ends well."""
     names = [f"{number}.pb" for number in range(6)]
@@ -88,7 +104,32 @@ def test_shards_share_the_work(tmp_path: Path) -> None:
         ends(run_here(tmp_path, {"JOB_COMPLETION_INDEX": str(index), "JOB_SHARD_COUNT": "3"})) for index in range(3)
     ]
     assert sorted(name for shard in done for name in shard) == names
-    assert run_here(tmp_path, {"JOB_COMPLETION_INDEX": "9", "JOB_SHARD_COUNT": "3"}).exit_code == 0
+
+
+def test_shard_without_work_ends_well_and_says_so(tmp_path: Path) -> None:
+    """More shards than artifacts are no fault; the log says that there was nothing to do."""
+    put(tmp_path / "in", "a.pb")
+    quiet = list[str]()
+    for index in range(5):
+        with capture_logs() as events:
+            summary = run_here(tmp_path, {"JOB_COMPLETION_INDEX": str(index), "JOB_SHARD_COUNT": "5"})
+        assert summary.exit_code == 0
+        said = [event["cause"] for event in events if event["event"] == "shard_empty"]
+        assert bool(said) == (not summary.reports)
+        quiet += said
+    assert len(quiet) == 4
+    assert all("nothing for index" in one and "of 5" in one for one in quiet)
+
+
+@pytest.mark.parametrize("what", ["segfault", "hang"])
+def test_worker_that_dies_looking_for_a_device_is_a_device_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """A driver that crashes or hangs its user is the machine's fault: 73, which another machine may not meet."""
+    monkeypatch.setenv("TF_TEST_PROBE", what)
+    put(tmp_path / "in", "a.pb")
+    with pytest.raises(DeviceError, match=r"no device could be found: .*; check driver"):
+        run_here(tmp_path, {"TF_TEST_PROBE": what}, stage_timeout_s=2)
 
 
 def test_samples_are_part_of_the_plan_by_their_content(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from job import workers
 from job.errors import Internal, JobError, LocalIOError, Poison, Refused
-from job.workers import Forkserver
+from job.workers import Crashed, Forkserver
 from tests.jobs import descendants, environment, is_alive
 from tests.stages import Order, Seen
 
@@ -63,11 +63,11 @@ def test_exact_workers_run_without_onednn(tmp_path: Path, forkserver: Forkserver
 @pytest.mark.parametrize(
     ("what", "kind", "said"),
     [
-        ("segfault", Poison, "signal SIGSEGV"),
-        ("abort", Poison, "signal SIGABRT"),
-        ("kill", Poison, "memory"),
-        ("exit", Poison, "without a result (status 0)"),
-        ("chatty", Poison, "without a result (status 3)"),
+        ("segfault", Crashed, "signal SIGSEGV"),
+        ("abort", Crashed, "signal SIGABRT"),
+        ("kill", Crashed, "memory"),
+        ("exit", Crashed, "without a result (status 0)"),
+        ("chatty", Crashed, "without a result (status 3)"),
         ("grow", Poison, "out of memory"),
         ("exhausted", Poison, "out of memory in the behave stage: OOM when allocating tensor with shape[9,9];"),
         ("full", LocalIOError, "No space left on device"),

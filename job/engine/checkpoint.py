@@ -8,9 +8,12 @@ from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf import message
 from numpy.typing import NDArray
+from tensorflow.core.framework.variable_pb2 import VariableDef
+from tensorflow.core.protobuf import meta_graph_pb2
 
-from job.engine.graph import Edge, Graph, attribute
+from job.engine.graph import Edge, Graph, attribute, edge_of
 from job.errors import BadInput
 
 VARIABLE_OPS: Final = ("VariableV2", "Variable", "VarHandleOp")
@@ -18,6 +21,9 @@ ASSIGN_OPS: Final = ("Assign", "AssignVariableOp")
 RESTORE_OPS: Final = ("RestoreV2", "RestoreSlice", "Restore")
 HANDED_ON: Final = ("Identity", "Reshape", "Cast", "Enter", "RefEnter", "Switch", "RefSwitch")
 """Between a restored tensor and its variable a saver puts only these."""
+TRAINABLE: Final = "trainable_variables"
+AVERAGES: Final = re.compile(r"moving_(mean|var\w*|avg|average)|ExponentialMovingAverage|global_step")
+"""Variables that no gradient changes, by the names that TF1's layers and optimizers gave them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +31,8 @@ class StoredVariable:
     """A variable of the graph and the tensor (or slice of one) that holds its value.
 
     `slice_spec` is as in ``RestoreV2``'s ``shape_and_slices``: ``17 6 0,6:0,6``, empty for all.
-    `dtype` and `shape` are the variable's own.
+    `dtype` and `shape` are the variable's own. `trainable` says whether training changed it by
+    gradients: moving averages and counters are not.
     """
 
     name: str
@@ -33,14 +40,18 @@ class StoredVariable:
     slice_spec: str
     dtype: tf.DType
     shape: tf.TensorShape
+    trainable: bool
 
 
-def variables_of(graph: Graph, needed: set[str], checkpoint: str) -> tuple[StoredVariable, ...]:
+def variables_of(
+    graph: Graph, needed: set[str], checkpoint: str, trained: frozenset[str] = frozenset()
+) -> tuple[StoredVariable, ...]:
     """Pair every needed variable with its stored tensor.
 
     The pairing is the saver's: the constants of ``RestoreV2`` that are assigned to the
     variable, so that partitioned and renamed variables come for free. Where no saver restores
-    a variable, its own name is looked up. Raises `BadInput` naming what is stored nowhere.
+    a variable, its own name is looked up. `trained` names the trainable ones; where it is empty, names
+    tell. Raises `BadInput` naming what is stored nowhere.
     """
     wanted = [node for node in graph.of_type(*VARIABLE_OPS) if node.name in needed]
     if wanted and not checkpoint:
@@ -53,7 +64,7 @@ def variables_of(graph: Graph, needed: set[str], checkpoint: str) -> tuple[Store
         return ()
     restored = dict(_restored(graph))
     stored = _stored_shapes(checkpoint)
-    pairs = [_pair(node, restored, stored) for node in wanted]
+    pairs = [_pair(node, restored, stored, trained) for node in wanted]
     missing = sorted(pair.key for pair in pairs if pair.key not in stored)
     if missing:
         raise BadInput(
@@ -106,16 +117,35 @@ def read_tensor(checkpoint: str, key: str, dtype: tf.DType, slice_spec: str = ""
     return array
 
 
-def _pair(node: Any, restored: dict[str, tuple[str, str]], stored: dict[str, list[int]]) -> StoredVariable:
+def trained_variables(meta_graph: meta_graph_pb2.MetaGraphDef) -> frozenset[str]:
+    """Return the names in a MetaGraph's collection of trainable variables, none where it has no such collection."""
+    packed = meta_graph.collection_def[TRAINABLE].bytes_list.value if TRAINABLE in meta_graph.collection_def else []
+    try:
+        return frozenset(edge_of(VariableDef.FromString(one).variable_name).node for one in packed)
+    except message.DecodeError as error:
+        what = f"the collection {TRAINABLE} of the MetaGraph cannot be read"
+        raise BadInput(what, remedy="the file is damaged; copy it again from where it was made") from error
+
+
+def _is_trainable(name: str, dtype: tf.DType, trained: frozenset[str]) -> bool:
+    is_told = name in trained if trained else not AVERAGES.search(name)
+    return bool(dtype.is_floating and is_told)
+
+
+def _pair(
+    node: Any, restored: dict[str, tuple[str, str]], stored: dict[str, list[int]], trained: frozenset[str]
+) -> StoredVariable:
     shared = attribute(node, "shared_name").s.decode()
     by_name = node.name if node.name in stored or shared not in stored else shared
     key, slice_spec = restored.get(node.name, (by_name, ""))
+    dtype = tf.as_dtype(node.attr["dtype"].type)
     return StoredVariable(
         name=node.name,
         key=key,
         slice_spec=slice_spec,
-        dtype=tf.as_dtype(node.attr["dtype"].type),
+        dtype=dtype,
         shape=tf.TensorShape(attribute(node, "shape").shape),
+        trainable=_is_trainable(node.name, dtype, trained),
     )
 
 

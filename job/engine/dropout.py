@@ -1,31 +1,44 @@
-"""Dropout baked into a graph by constants: found by its pattern, and switched off by those constants.
+"""Dropout that would stay on at inference: switched off where it is baked in, by its own constants.
 
-``tf.nn.dropout`` of TF1 keeps where ``random_uniform >= rate`` and scales by ``1 / (1 - rate)``, and
-before 1.13 where ``floor(keep_prob + random_uniform)`` and divides by ``keep_prob``. With the
-constants at rate 0 (keep 1) both are exactly the identity, in the baseline as in the candidate.
+With those at rate 0 (keep 1) dropout is exactly the identity, in the baseline, which is fed them,
+as in the candidate. A constant that something else uses as well is left as it is.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
 
-from job.engine.graph import Edge, Graph, NodeDef
+from job.engine.dropout_pattern import Dropout, dropouts
+from job.engine.graph import Edge, Graph
 from job.engine.switches import PLACEHOLDERS
 from job.records import Finding
-
-STEPS: Final = ("Add", "AddV2", "Mul", "Identity", "Cast")
-"""From the raw uniform number to the one that is compared."""
 
 
 def find_dropout(graph: Graph, needed: set[str]) -> dict[str, float]:
     """Return the value of every constant that switches a needed dropout off, by tensor name."""
-    found = dict[str, float]()
-    for node in graph.of_type("RandomUniform"):
-        if node.name in needed and not _is_guarded(graph, node.name):
-            found.update(_constants(graph, node.name))
+    places = [place for place in dropouts(graph) if place.product in needed]
+    left_on = [place for place in places if not _guards(graph, place)]
+    own = frozenset[str]().union(*(place.nodes for place in places))
+    return {
+        edge.tensor: value
+        for place in left_on
+        if all(_is_own(graph, edge, own) for edge in place.off())
+        for edge, value in place.off().items()
+    }
+
+
+def find_controls(graph: Graph) -> dict[str, bool | float]:
+    """Return the placeholders that dropout shows to be training switches, whatever they are called.
+
+    A scalar that is a rate becomes 0 and one that is a probability to keep becomes 1; a predicate
+    that chooses between a tensor and its dropout chooses the tensor.
+    """
+    found: dict[str, bool | float] = {}
+    for place in dropouts(graph):
+        found |= {edge.tensor: value for edge, value in place.off().items() if _is_placeholder(graph, edge)}
+        found |= {edge.tensor: value for edge, value in _guards(graph, place) if _is_placeholder(graph, edge)}
     return found
 
 
-def findings(bound: dict[str, float]) -> Iterator[Finding]:
+def findings(bound: Mapping[str, float]) -> Iterator[Finding]:
     """Say that dropout was left on, once for all places."""
     if bound:
         yield Finding(
@@ -37,92 +50,35 @@ def findings(bound: dict[str, float]) -> Iterator[Finding]:
         )
 
 
-def find_guards(graph: Graph) -> dict[str, bool]:
-    """Return the placeholders that decide whether dropout draws, whatever they are called, with "it does not"."""
-    found = dict[str, bool]()
-    for node in graph.of_type("RandomUniform"):
-        for predicate, branch in _conditions(graph, node.name) if any(_masks(graph, node.name)) else ():
-            if graph.nodes[predicate.node].op in PLACEHOLDERS:
-                found[predicate.tensor] = not branch
-    return found
+def _guards(graph: Graph, place: Dropout) -> list[tuple[Edge, bool]]:
+    """Return (predicate, its value) of a condition whose other branch hands the same data on undropped."""
+    return [found for merge in _merges(graph, place.product) for found in _bypasses(graph, merge, place)]
 
 
-def _is_guarded(graph: Graph, uniform: str) -> bool:
-    """Whether a condition of the graph itself decides if the number is drawn."""
-    return any(_conditions(graph, uniform))
+def _merges(graph: Graph, name: str) -> Iterable[str]:
+    """Yield the merges that a node's value reaches behind nothing but identities."""
+    for consumer, _, _ in graph.consumers(name):
+        op = graph.nodes[consumer].op
+        if op == "Merge":
+            yield consumer
+        elif op == "Identity":
+            yield from _merges(graph, consumer)
 
 
-def _conditions(graph: Graph, name: str) -> Iterator[tuple[Edge, bool]]:
-    """Yield (predicate, branch) of every condition in whose branch a node lies; a loop's condition is none."""
-    inside = graph.ancestors([name])
-    for switch in (one for one in inside if graph.nodes[one].op in ("Switch", "RefSwitch")):
-        predicate = graph.source_of(graph.inputs(switch)[1])
-        branches = {output for who, _, output in graph.consumers(switch) if who in inside}
-        if graph.nodes[predicate.node].op != "LoopCond" and len(branches) == 1:
-            yield predicate, bool(branches.pop())
+def _bypasses(graph: Graph, merge: str, place: Dropout) -> Iterator[tuple[Edge, bool]]:
+    data = graph.source_of(place.data)
+    for edge in graph.inputs(merge):
+        branch = graph.source_of(edge, through=("Identity",))
+        if graph.nodes[branch.node].op == "Switch":
+            handed_on, predicate = graph.inputs(branch.node)
+            if graph.source_of(handed_on) == data:
+                yield graph.source_of(predicate), bool(branch.output)
 
 
-def _constants(graph: Graph, uniform: str) -> Iterator[tuple[str, float]]:
-    for mask, number in _masks(graph, uniform):
-        if not _products(graph, mask.name):
-            continue  # a comparison or floor that masks nothing is no dropout
-        if mask.op == "GreaterEqual":
-            rate = graph.inputs(mask.name)[1]
-            if _is_const(graph, rate):
-                yield rate.tensor, 0.0
-                yield from ((scale.tensor, 1.0) for scale in _scales(graph, mask.name))
-        elif graph.nodes[number].op in ("Add", "AddV2"):
-            yield from _keep(graph, mask.name, number)
+def _is_own(graph: Graph, edge: Edge, nodes: frozenset[str]) -> bool:
+    """Whether a constant is used by dropout alone."""
+    return graph.nodes[edge.node].op == "Const" and all(who in nodes for who, _, _ in graph.consumers(edge.node))
 
 
-def _keep(graph: Graph, mask: str, number: str) -> Iterator[tuple[str, float]]:
-    """Yield what makes ``floor(keep + uniform)`` one: `keep` itself, or the rate that it is one minus of (1.13)."""
-    for edge in graph.inputs(number):
-        if _is_const(graph, edge):
-            yield edge.tensor, 1.0
-            yield from ((scale.tensor, 1.0) for scale in _scales(graph, mask) if scale != edge)
-        elif graph.nodes[edge.node].op == "Sub" and all(_is_const(graph, part) for part in graph.inputs(edge.node)):
-            yield graph.inputs(edge.node)[1].tensor, 0.0
-
-
-def _masks(graph: Graph, uniform: str) -> Iterator[tuple[NodeDef, str]]:
-    """Yield (mask node, what it looks at): a comparison of the uniform number, or a floor of its sum."""
-    queue, seen = [uniform], {uniform}
-    while queue:
-        name = queue.pop()
-        for consumer, index, _ in graph.consumers(name):
-            node = graph.nodes[consumer]
-            if (node.op == "GreaterEqual" and index == 0) or node.op == "Floor":
-                yield node, name
-            elif node.op in STEPS and consumer not in seen:
-                seen.add(consumer)
-                queue.append(consumer)
-
-
-def _scales(graph: Graph, mask: str) -> Iterator[Edge]:
-    """Yield the constants that scale what the mask silences."""
-    for product in _products(graph, mask):
-        for edge in graph.inputs(product):
-            if graph.nodes[edge.node].op in ("Mul", "RealDiv"):
-                yield from (scale for scale in graph.inputs(edge.node) if _is_const(graph, scale))
-
-
-def _products(graph: Graph, mask: str) -> list[str]:
-    """Return the products with the mask, and the choices by it between something and zero (since TF 2.5)."""
-    uses = [use for name in _cast(graph, mask) for use in graph.consumers(name)]
-    return [who for who, index, _ in uses if graph.nodes[who].op == "Mul" or _chooses_zero(graph, who, index)]
-
-
-def _chooses_zero(graph: Graph, name: str, index: int) -> bool:
-    if graph.nodes[name].op not in ("Select", "SelectV2") or index != 0:
-        return False
-    other = graph.inputs(name)[2]
-    return graph.nodes[other.node].op == "ZerosLike" or (_is_const(graph, other) and not graph.const(other).any())
-
-
-def _cast(graph: Graph, mask: str) -> list[str]:
-    return [mask, *(who for who, _, _ in graph.consumers(mask) if graph.nodes[who].op == "Cast")]
-
-
-def _is_const(graph: Graph, edge: Edge) -> bool:
-    return bool(graph.nodes[edge.node].op == "Const")
+def _is_placeholder(graph: Graph, edge: Edge) -> bool:
+    return graph.nodes[edge.node].op in PLACEHOLDERS

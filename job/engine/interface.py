@@ -6,7 +6,7 @@ from typing import Final
 
 import tensorflow as tf
 
-from job.engine.graph import Edge, Graph, attribute, output_count
+from job.engine.graph import Edge, Graph, attribute, edge_of, output_count
 from job.engine.switches import PLACEHOLDERS
 from job.errors import BadInput
 
@@ -50,7 +50,6 @@ RESULT_NAME: Final = re.compile(
     r"(logits?|prob(s|abilit\w*)?|predict\w*|softmax|sigmoid|output\w*|detection\w*|scores?|class\w*|embedding\w*|out)",
     re.IGNORECASE,
 )
-MAX_OUTPUTS: Final = 16
 
 
 def pipeline_inputs(graph: Graph, needed: set[str]) -> list[str]:
@@ -82,7 +81,7 @@ def find_outputs(graph: Graph, switches: Iterable[str]) -> list[str]:
         node.name for node in graph.graph_def.node if node.name in results and _is_sink(graph, node.name, of_labels)
     ]
     sinks = [name for name in sinks if not FLOW.search(f"{graph.nodes[name].op} {name}")] or sinks
-    chosen = sorted(sinks, key=_rank)[:MAX_OUTPUTS]
+    chosen = sorted(sinks, key=_rank)
     if not chosen:
         raise BadInput(
             "no output can be found: nothing that depends on an input is left over",
@@ -94,7 +93,7 @@ def find_outputs(graph: Graph, switches: Iterable[str]) -> list[str]:
 
 def key_of(tensor: str, taken: Iterable[str]) -> str:
     """Return a legal and unused argument name for a tensor: the last part of its node's name."""
-    edge = Edge(*_split(tensor))
+    edge = edge_of(tensor)
     base = re.sub(r"\W", "_", edge.node.rsplit("/", 1)[-1]) or "tensor"
     base = f"{base}_{edge.output}" if edge.output else base
     base = f"x_{base}" if base[0].isdigit() else base
@@ -102,11 +101,6 @@ def key_of(tensor: str, taken: Iterable[str]) -> str:
     while key in used:
         key, count = f"{base}_{count}", count + 1
     return key
-
-
-def _split(tensor: str) -> tuple[str, int]:
-    node, _, output = tensor.partition(":")
-    return node, int(output or 0)
 
 
 def _starts(graph: Graph, switches: set[str]) -> set[Edge]:

@@ -1,6 +1,8 @@
 """Make the TF2 model: real variables, tracked tables, and one function for every signature."""
 
 import inspect
+import itertools
+import keyword
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -72,11 +74,13 @@ def lift(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:
 
 
 def argument_names(signature: Signature) -> list[str]:
-    """Return legal and unique Python names for a signature's inputs, as TensorFlow makes them."""
+    """Return legal and unique Python names for a signature's inputs, as TensorFlow makes them; `class_` for `class`."""
     names = list[str]()
     for spec in signature.inputs:
         name = function_type.sanitize_arg_name(spec.key)
-        names.append(name if name not in names else f"{name}_{len(names)}")
+        name = f"{name}_" if keyword.iskeyword(name) else name
+        numbered = (f"{name}_{number}" for number in itertools.count(1))
+        names.append(next(one for one in itertools.chain([name], numbered) if one not in names))
     return names
 
 
@@ -104,7 +108,7 @@ def _imported(
 
 
 def _variable(stored: StoredVariable, value: np.ndarray[Any, Any]) -> tf.Variable:
-    return tf.Variable(value, dtype=stored.dtype, name=stored.name, trainable=stored.dtype.is_floating)
+    return tf.Variable(value, dtype=stored.dtype, name=stored.name, trainable=stored.trainable)
 
 
 def _handle(one: Any) -> tf.Tensor:

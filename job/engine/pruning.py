@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from tensorflow.core.framework import graph_pb2
 
 from job.engine.graph import Edge, Graph, edge_of
+from job.records import Signature
 
 
 def cut_at(inputs: Iterable[str], bound: Mapping[str, object]) -> set[Edge]:
@@ -15,6 +16,12 @@ def cut_at(inputs: Iterable[str], bound: Mapping[str, object]) -> set[Edge]:
 def needed_by(graph: Graph, cut: Iterable[Edge], outputs: Iterable[str]) -> set[str]:
     """Return the nodes that `outputs` need, those of `cut` included and nothing behind them."""
     return graph.ancestors([edge_of(name).node for name in outputs], stop={edge.node for edge in cut})
+
+
+def computed_by(graph: Graph, signature: Signature, bound: Mapping[str, object]) -> set[str]:
+    """Return the nodes that run when a signature is called, whose inputs and switches are fed."""
+    cut = cut_at((spec.tensor for spec in signature.inputs), bound)
+    return needed_by(graph, cut, (spec.tensor for spec in signature.outputs)) - {edge.node for edge in cut}
 
 
 def prune(graph: Graph, cut: set[Edge], outputs: Iterable[str]) -> graph_pb2.GraphDef:

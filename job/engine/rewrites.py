@@ -29,6 +29,9 @@ VALUE_OPS: Final = {
 }
 """Control flow that carries a reference, and its form that carries the value."""
 
+HANDING_OPS: Final = ("RefIdentity", "RefSwitch")
+"""Those behind which it is still known which variable is referred to, and when it is read."""
+
 WRITE_OPS: Final = {
     "Assign": "AssignVariableOp",
     "AssignAdd": "AssignAddVariableOp",
@@ -85,6 +88,7 @@ class _Rewriter:
             (lambda node: node.op in WRITE_OPS, self._write),
             (lambda node: node.op == "IsVariableInitialized", self._initialized),
             (lambda node: node.op in PRINT_OPS, self._silent),
+            (lambda node: node.op == "PrintV2", self._nothing),
             (lambda node: node.op in TABLE_USE_OPS, lambda node: [_with_op(node, TABLE_USE_OPS[node.op])]),
             (self._carries_table, self._carry_handle),
         )
@@ -128,6 +132,10 @@ class _Rewriter:
         _keep_attributes(identity, ("T",))
         return [identity]
 
+    def _nothing(self, node: NodeDef) -> list[NodeDef]:
+        """``PrintV2`` has no output: others wait for it at most."""
+        return [NodeDef(name=node.name, op="NoOp", input=[text for text in node.input if text.startswith("^")])]
+
     def _carries_table(self, node: NodeDef) -> bool:
         if node.op not in (*VALUE_OPS, *VALUE_OPS.values()):
             return False
@@ -146,12 +154,45 @@ class _Rewriter:
             if self._is(self.graph.source_of(self.graph.inputs(node.name)[index]), ("VariableV2", "Variable")):
                 raise BadInput(f"op {node.op} (node {node.name}) changes a variable in a way that TF2 has no form for")
         use, reads = _with_op(node, VALUE_OPS.get(node.op, node.op)), list[NodeDef]()
-        controls = [text for text in node.input if text.startswith("^")]
         for index, edge in enumerate(self.graph.inputs(node.name)):
-            if edge.node in self.written and not (index == 0 and node.op in WRITE_OPS):
-                reads.append(self._read(f"{node.name}/read_{index}", edge.node, controls))
+            if self._is_read(node, index, edge):
+                reads += self._read_behind(node, index, edge)
                 use.input[index] = reads[-1].name
         return [*reads, use]
+
+    def _is_read(self, node: NodeDef, index: int, edge: Edge) -> bool:
+        """Whether a node's input is the value, at that moment, of a variable that something writes."""
+        if self._referred(edge) not in self.written or (index == 0 and node.op in WRITE_OPS):
+            return False
+        if node.op in VALUE_OPS and node.op not in HANDING_OPS:
+            raise BadInput(
+                f"{node.name} ({node.op}) carries a reference to variable {self._referred(edge)}, which is written",
+                remedy="export the inference graph without the write",
+            )
+        return edge.node in self.written or node.op not in HANDING_OPS
+
+    def _read_behind(self, node: NodeDef, index: int, edge: Edge) -> list[NodeDef]:
+        """Read where the value is used; behind a switch only if its branch is taken, which a control input tells."""
+        name, controls = f"{node.name}/read_{index}", self._awaited(node)
+        if edge.node in self.written:
+            return [self._read(name, edge.node, controls)]
+        taken = NodeDef(name=f"{name}/taken", op="Identity", input=[node.input[index]])
+        taken.attr["T"].type = self.graph.nodes[self._referred(edge)].attr["dtype"].type
+        return [taken, self._read(name, self._referred(edge), [f"^{taken.name}", *controls])]
+
+    def _awaited(self, node: NodeDef) -> list[str]:
+        """Return, as control inputs, all that a node waits for: an op looks at its references when it runs."""
+        beside = {edge.node for edge in self.graph.inputs(node.name)} if node.op != "Merge" else set[str]()
+        there = [name for name in sorted(beside) if name in self.graph.nodes and not self._is_fed(name)]
+        given = [text for text in node.input if text.startswith("^")]
+        return list(dict.fromkeys([*given, *(f"^{name}" for name in there)]))
+
+    def _is_fed(self, name: str) -> bool:
+        return self.graph.nodes[name].op in (*VARIABLE_OPS, *TABLE_OPS)
+
+    def _referred(self, edge: Edge) -> str:
+        """Return the node that a reference comes from."""
+        return self.graph.source_of(edge, through=HANDING_OPS).node
 
     def _read(self, name: str, variable: str, controls: list[str]) -> NodeDef:
         handle = self.handles.setdefault(variable, f"{variable}/{HANDLE}:0")

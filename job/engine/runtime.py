@@ -13,9 +13,10 @@ Mode = Literal["exact", "as_run"]
 def configure(mode: Mode, device: Literal["cpu", "gpu"], seed: int = 0) -> None:
     """Set up a worker before its first op.
 
-    ``exact`` turns off what changes numbers behind a graph's back: Grappler, TF32 and
-    non-deterministic kernels (oneDNN is off by the forkserver's environment, since it is
-    decided while TensorFlow is imported). ``as_run`` leaves a user's defaults.
+    ``exact`` turns off what changes numbers behind a graph's back: Grappler, and on a GPU TF32
+    and kernels that add in another order each time (oneDNN is off by the forkserver's
+    environment, since it is decided while TensorFlow is imported). ``as_run`` leaves a user's
+    defaults.
     """
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
@@ -24,6 +25,8 @@ def configure(mode: Mode, device: Literal["cpu", "gpu"], seed: int = 0) -> None:
     if mode == "exact":
         tf.config.experimental.enable_tensor_float_32_execution(False)
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    if mode == "exact" and device == "gpu":
+        tf.config.experimental.enable_op_determinism()
     tf.random.set_seed(seed)
 
 

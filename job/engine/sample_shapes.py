@@ -26,6 +26,8 @@ PASSING_OPS: Final = (
     "RealDiv",
     "PlaceholderWithDefault",
 )
+PREDICATES: Final = (("Switch", 1), ("RefSwitch", 1), ("LoopCond", 0))
+"""Inputs, of which op at which place, that are one truth value."""
 CONVOLUTIONS: Final = {"Conv2D": 4, "DepthwiseConv2dNative": 4, "Conv3D": 5}
 
 
@@ -51,7 +53,7 @@ def to_try(shapes: list[Shape], batch: int, turn: int) -> list[Sizes]:
 
 
 def implied(source: SourceGraph, spec: TensorSpec) -> Shape:
-    """Return an input's shape; where the rank is unknown, that which its first convolution or product needs.
+    """Return an input's shape; where the rank is unknown, that which its first branch, convolution or product needs.
 
     Graphs of old producers say ``{}`` for an unknown shape, and frozen ones often lost theirs.
     """
@@ -61,6 +63,8 @@ def implied(source: SourceGraph, spec: TensorSpec) -> Shape:
     while queue:
         for name, index, _ in graph.consumers(queue.pop(0)):
             node = graph.nodes[name]
+            if (node.op, index) in PREDICATES:
+                return ()
             if index == 0 and node.op in CONVOLUTIONS:
                 weights = first_dims(source, graph.inputs(name)[1].node)
                 channels = weights[-2] if len(weights) > 1 else 3

@@ -14,6 +14,7 @@ from job.engine.examples import encoded_images, serialized_examples
 from job.engine.graph import Graph, edge_of
 from job.engine.sample_shapes import Sizes, concrete, first_dims, implied, to_try
 from job.engine.source_graph import SourceGraph
+from job.engine.switches import inference_value
 from job.engine.vocabulary import words_of
 from job.errors import UsageError
 from job.records import Signature, TensorSpec
@@ -130,6 +131,9 @@ class _Maker:
             return self._sparse(rng, spec, sizes.batch)
         shape = concrete(self._shapes[spec.key], sizes)
         dtype = tf.as_dtype(spec.dtype)
+        switch = inference_value(self._graph.nodes[edge_of(spec.tensor).node])
+        if switch is not None:
+            return np.full(() if spec.shape is None else shape, switch, dtype.as_numpy_dtype)
         if dtype == tf.string:
             return self._strings(rng, spec, shape)
         if dtype.is_bool:

@@ -5,7 +5,7 @@ from typing import Final
 
 import tensorflow as tf
 
-from job.engine.graph import Edge, Graph, attribute, edge_of
+from job.engine.graph import Edge, Graph, NodeDef, attribute, edge_of
 from job.engine.policy import check_ops
 from job.engine.pruning import cut_at, needed_by, prune
 from job.errors import BadInput
@@ -15,6 +15,9 @@ Specs = tuple[TensorSpec, ...]
 
 DTYPE_LISTS: Final = ("component_types", "output_types", "dtypes", "Tdense")
 """Attributes that give the dtypes of an op with several outputs."""
+
+SCALAR_SHAPES_SINCE: Final = 22
+"""Until then a `Placeholder` could not tell a scalar from an unknown shape (tensorflow/core/public/version.h)."""
 
 
 def specs_of(
@@ -88,10 +91,19 @@ def shape_of(graph: Graph, edge: Edge) -> tf.TensorShape:
     for shapes in lists:
         if shapes is not None and len(shapes) > edge.output:
             return tf.TensorShape(shapes[edge.output])
-    shape = attribute(node, "shape")
-    return (
-        tf.TensorShape(shape.shape) if shape is not None and node.op.startswith("Placeholder") else tf.TensorShape(None)
-    )
+    shape = attribute(node, "shape") if node.op.startswith("Placeholder") else None
+    if shape is None or (_means_unknown(graph, node) and not shape.shape.dim):
+        return tf.TensorShape(None)
+    return tf.TensorShape(shape.shape)
+
+
+def _means_unknown(graph: Graph, node: NodeDef) -> bool:
+    """Whether a shape without dimensions is one that was not told.
+
+    A GraphDef without versions (0) is old to TensorFlow's own import, which the baseline goes
+    through, and an unknown rank is the weaker claim: a scalar can still be fed.
+    """
+    return node.op == "Placeholder" and int(graph.graph_def.versions.producer) < SCALAR_SHAPES_SINCE
 
 
 def _spec(key: str, name: str, tensor: tf.Tensor) -> TensorSpec:

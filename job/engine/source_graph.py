@@ -8,15 +8,16 @@ from typing import Final
 from tensorflow.core.framework import graph_pb2
 
 from job.engine import dropout, switches
-from job.engine.checkpoint import StoredVariable, variables_of
+from job.engine.checkpoint import StoredVariable, trained_variables, variables_of
 from job.engine.formats import FORMATS
 from job.engine.formats.base import LoadedMetaGraph
 from job.engine.graph import Edge, Graph, edge_of
+from job.engine.initialising import init_ops, members
 from job.engine.policy import check_ops
-from job.engine.pruning import cut_at, needed_by, prune
+from job.engine.pruning import computed_by, cut_at, needed_by, prune
 from job.engine.rewrites import WRITE_OPS
 from job.engine.signatures import read_signatures
-from job.engine.tables import Table, find_assets, tables_of
+from job.engine.tables import TABLE_OPS, Table, filling_nodes, find_assets, tables_of, vocabulary_nodes
 from job.errors import BadInput
 from job.records import Finding, Format, Signature, SourceRequest, SourceSummary
 
@@ -34,7 +35,8 @@ class SourceGraph:
 
     `graph` holds the original nodes, with devices and stale attributes cleared and nothing
     else changed. `needed` are those that some signature needs. `switches` gives training
-    switches their inference value, by tensor. `assets` maps constant nodes to files.
+    switches their inference value, by tensor. `initialisers` are the model's own init ops, as far as
+    they fill a needed table. `assets` maps constant nodes to files.
     """
 
     format: Format
@@ -46,6 +48,7 @@ class SourceGraph:
     checkpoint: str
     variables: tuple[StoredVariable, ...]
     tables: tuple[Table, ...]
+    initialisers: tuple[str, ...]
     assets: Mapping[str, Path]
     findings: tuple[Finding, ...]
 
@@ -94,32 +97,45 @@ def read_source(request: SourceRequest) -> SourceGraph:
 def assemble(loaded: LoadedMetaGraph, request: SourceRequest) -> SourceGraph:
     """Find signatures, switches, variables, tables and assets of a MetaGraph."""
     graph = normalised(loaded.meta_graph.graph_def)
-    bound: dict[str, bool | float] = dropout.find_guards(graph) | switches.find_switches(graph)
-    signatures, findings = read_signatures(loaded.meta_graph, graph, bound, request.options)
-    fed = {spec.tensor for signature in signatures for spec in signature.inputs}
-    bound = {tensor: value for tensor, value in bound.items() if tensor not in fed}
+    signatures, bound, findings = _found(loaded, graph, request)
     needed = _needed(graph, signatures, bound)
-    left_on = dropout.find_dropout(graph, needed)
-    bound |= left_on
-    needed = _needed(graph, signatures, bound)
-    tables = tables_of(graph, needed)
-    assets, asset_findings = find_assets(graph, tables, loaded.assets, request.options.assets, loaded.beside)
-    check_ops(graph, needed | _filling(graph, tables, assets))
-    used = {tensor: value for tensor, value in bound.items() if edge_of(tensor).node in needed}
-    named = {tensor: value for tensor, value in used.items() if tensor not in left_on}
+    initialisers = members(
+        graph, init_ops(loaded.meta_graph, graph), {node.name for node in graph.of_type(*TABLE_OPS)} & needed
+    )
+    tables = tables_of(graph, needed, initialisers)
+    assets, asset_findings = find_assets(graph, tables, loaded, request)
+    computed = set[str]().union(*(computed_by(graph, signature, bound) for signature in signatures))
+    check_ops(graph, computed)
+    check_ops(graph, filling_nodes(graph, tables, initialisers, assets), vocabularies=vocabulary_nodes(graph, tables))
     return SourceGraph(
         format=request.format,
         producer=loaded.meta_graph.meta_info_def.tensorflow_version,
         graph=graph,
         needed=frozenset(needed),
         signatures=signatures,
-        switches=used,
+        switches=bound,
         checkpoint=loaded.checkpoint,
-        variables=variables_of(graph, needed, loaded.checkpoint),
+        variables=variables_of(graph, needed, loaded.checkpoint, trained_variables(loaded.meta_graph)),
         tables=tables,
+        initialisers=initialisers,
         assets=assets,
-        findings=(*loaded.findings, *findings, *switches.findings(named), *dropout.findings(left_on), *asset_findings),
+        findings=(*loaded.findings, *findings, *asset_findings),
     )
+
+
+def _found(
+    loaded: LoadedMetaGraph, graph: Graph, request: SourceRequest
+) -> tuple[tuple[Signature, ...], dict[str, bool | float], tuple[Finding, ...]]:
+    """Return the signatures, the switches that they depend on with their values, and what was found out on the way."""
+    bound: dict[str, bool | float] = switches.find_switches(graph) | dropout.find_controls(graph)
+    signatures, findings = read_signatures(loaded.meta_graph, graph, bound, request.options)
+    fed = {spec.tensor for signature in signatures for spec in signature.inputs}
+    bound = {tensor: value for tensor, value in bound.items() if tensor not in fed}
+    left_on = dropout.find_dropout(graph, _needed(graph, signatures, bound))
+    needed = _needed(graph, signatures, bound | left_on)
+    used = {tensor: value for tensor, value in (bound | left_on).items() if edge_of(tensor).node in needed}
+    named = {tensor: value for tensor, value in used.items() if tensor not in left_on}
+    return signatures, used, (*findings, *switches.findings(named), *dropout.findings(left_on))
 
 
 def _needed(graph: Graph, signatures: tuple[Signature, ...], bound: Mapping[str, object]) -> set[str]:
@@ -128,13 +144,6 @@ def _needed(graph: Graph, signatures: tuple[Signature, ...], bound: Mapping[str,
         cut = cut_at((spec.tensor for spec in signature.inputs), bound)
         needed |= needed_by(graph, cut, (spec.tensor for spec in signature.outputs))
     return needed
-
-
-def _filling(graph: Graph, tables: tuple[Table, ...], assets: Mapping[str, Path]) -> set[str]:
-    """Return what runs to fill the tables, apart from reading the checkpoint."""
-    restored = {edge_of(tensor).node for table in tables for tensor in table.restored}
-    filled_by = [table.filled_by for table in tables if table.filled_by]
-    return graph.ancestors(filled_by, stop={*assets, *restored}) - restored
 
 
 def normalised(graph_def: graph_pb2.GraphDef) -> Graph:

@@ -12,11 +12,21 @@ from job.records import Finding
 PLACEHOLDERS: Final = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 
 TRAINING: Final = re.compile(
-    r"(^|[_/])(is_?)?(train(ing)?)(_?(mode|phase|flag|switch|ph))?(_\d+)?$|phase_?(train(ing)?)?(_\d+)?$|learning_phase(_\d+)?$"
-    r"|(^|[_/])(is_?)?(train(ing)?)_?(placeholder|pl)?(_\d+)?$",
+    r"(^|[_/])(is_?)?(train(ing)?)(_?(mode|phase|flag|switch|ph|placeholder|pl))?(_\d+)?$"
+    r"|(^|[_/])phase(_?train(ing)?)?(_\d+)?$|learning_phase(_\d+)?$",
     re.IGNORECASE,
 )
-KEEP: Final = re.compile(r"(^|[_/]|dropout)keep_?(prob(ability)?|rate)?s?(_\w+)?$", re.IGNORECASE)
+TRAINING_NUMBER: Final = re.compile(
+    r"(^|/)((is|bn|keras|dropout)_?)*(train(ing)?(_?(mode|phase|flag|switch|ph|placeholder|pl))?"
+    r"|phase(_?train(ing)?)?|learning_phase)(_\d+)?$",
+    re.IGNORECASE,
+)
+"""An integer's name must begin so: ``num_train`` counts something."""
+
+PART: Final = r"(in|input|out|output|state|hidden|fc|conv|rnn|lstm|cell|ph|placeholder|\d+)"
+KEEP: Final = re.compile(
+    rf"(^|[_/])(drop_?out_?)?({PART}_?)*keep(_?(prob(ability)?s?|rate))?(_?{PART})*$", re.IGNORECASE
+)
 DROP: Final = re.compile(
     r"(^|[_/])drop(_?out)?(_?(rate|prob(ability)?|p|ratio))?(_?(ph|placeholder))?(_\d+)?$", re.IGNORECASE
 )
@@ -31,8 +41,10 @@ def inference_value(node: Any) -> bool | int | float | None:
     if node.op not in PLACEHOLDERS or not _may_be_scalar(node):
         return None
     dtype, name = tf.as_dtype(attribute(node, "dtype").type), node.name
-    if (dtype.is_bool or dtype.is_integer) and TRAINING.search(name):
-        return False if dtype.is_bool else 0
+    if dtype.is_bool and TRAINING.search(name):
+        return False
+    if dtype.is_integer and TRAINING_NUMBER.search(name):
+        return 0
     if dtype.is_floating and (KEEP.search(name) or DROP.search(name)):
         return 1.0 if KEEP.search(name) else 0.0
     return None

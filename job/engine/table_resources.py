@@ -21,7 +21,7 @@ class LiftedTable(tf.saved_model.experimental.TrackableResource):  # type: ignor
 
     def __init__(self, source: SourceGraph, table: Table) -> None:
         self._source, self._table = source, table
-        self._fill = prune(source.graph, self._cut(), [table.filled_by]) if table.filled_by else None
+        self._fills = [prune(source.graph, self._cut(), together) for together in self._in_order()]
         # A resource tracks no attributes by itself: an asset that is not tracked is saved as this machine's path.
         self.assets = {
             name: self._track_trackable(tf.saved_model.Asset(str(path)), f"asset_{number}")
@@ -49,15 +49,23 @@ class LiftedTable(tf.saved_model.experimental.TrackableResource):  # type: ignor
         return getattr(tf.raw_ops, op)(**attributes)
 
     def _initialize(self) -> None:
-        if self._fill is not None:
-            tf.function(self._run_fill, autograph=False)()
+        if self._fills:
+            tf.function(self._run_fills, autograph=False)()
 
-    def _run_fill(self) -> None:
-        """Import what fills the table; automatic control dependencies make it run."""
-        graph_def, handles = to_resources(self._fill)
+    def _in_order(self) -> list[list[str]]:
+        """Return what fills the table: the saver first, and what the model itself runs after that."""
+        graph, restored = self._source.graph, {edge_of(tensor) for tensor in self._table.restored}
+        by_saver = [node for node in self._table.filled_by if restored & set(graph.inputs(node))]
+        after = [node for node in self._table.filled_by if node not in by_saver]
+        return [together for together in (by_saver, after) if together]
+
+    def _run_fills(self) -> None:
+        """Import what fills the table; automatic control dependencies make it run, in this order."""
         capture = tf.compat.v1.get_default_graph().capture
         fed = {name: capture(tensor) for name, tensor in self._fed()}
-        import_tensors(graph_def, fed | dict.fromkeys(handles.values(), fed[f"{self._table.name}:0"]), [])
+        for fill in self._fills:
+            graph_def, handles = to_resources(fill)
+            import_tensors(graph_def, fed | dict.fromkeys(handles.values(), fed[f"{self._table.name}:0"]), [])
 
     def _fed(self) -> Iterator[tuple[str, tf.Tensor]]:
         yield f"{self._table.name}:0", self.resource_handle
@@ -72,9 +80,7 @@ class LiftedTable(tf.saved_model.experimental.TrackableResource):  # type: ignor
 
     def _reads(self, name: str) -> bool:
         """Whether the constant `name`, a path, is an input of what fills this table."""
-        return any(
-            edge_of(text).node == name for node in (self._fill.node if self._fill else ()) for text in node.input
-        )
+        return any(edge_of(text).node == name for fill in self._fills for node in fill.node for text in node.input)
 
     def _shared_name(self) -> str:
         """Tables are shared by name within a process: two models must not meet, one model may meet itself."""

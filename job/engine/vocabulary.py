@@ -26,8 +26,8 @@ def _lines(path: Path) -> list[bytes]:
 
 def _constant_keys(source: SourceGraph) -> Iterator[bytes]:
     """Yield the string keys that a table is filled with by a constant."""
-    for table in source.tables:
-        keys = source.graph.inputs(table.filled_by)[1] if table.filled_by else edge_of(table.name)
+    filling = [source.graph.inputs(node)[1] for table in source.tables for node in table.filled_by]
+    for keys in filling or [edge_of(table.name) for table in source.tables]:
         if source.graph.nodes[keys.node].op == "Const" and keys.node not in source.assets:
             for key in source.graph.const(keys).ravel()[:MOST]:
                 if isinstance(key, bytes):

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from job.engine import benchmarking, runtime
-from job.engine.benchmarking import benchmark
+from job.engine.benchmarking import Contest, benchmark
+from job.engine.runners import Baseline
 from job.records import ArtifactOptions, BenchmarkRequest, BenchmarkResult
 from tests.engine.models import Saver, converted, ref, request_of, v1
 
@@ -42,6 +43,26 @@ def test_both_sides_are_measured_at_each_batch_size(saved: Saver, tmp_path: Path
     assert first.baseline.latency.p50_ms <= first.baseline.latency.p99_ms
     assert set(result.load_ms) == set(result.first_call_ms) == {"baseline", "candidate"}
     assert result.environment["mode"] == "as_run"
+
+
+def test_first_calls_are_first(saved: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither contender has run when its first call is timed: samples are tried on a baseline of their own."""
+    has_run, contests = list[Baseline](), list[Contest]()
+    run, first = Baseline.run, benchmarking._measured
+
+    def noted(self: Baseline, *arguments: Any) -> Any:
+        has_run.append(self)
+        return run(self, *arguments)
+
+    def seen(contest: Contest, *arguments: Any) -> Any:
+        contests.append(contest)
+        return first(contest, *arguments)
+
+    monkeypatch.setattr(Baseline, "run", noted)
+    monkeypatch.setattr(benchmarking, "_measured", seen)
+    assert measured(saved, tmp_path, linear, batch_sizes=(2,)).first_call_ms
+    assert has_run
+    assert contests[0].baseline not in has_run
 
 
 def test_user_chooses_batch_sizes(saved: Saver, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from job.engine.dropout import find_dropout, findings
+from job.engine.dropout import find_controls, find_dropout, findings
 from job.engine.graph import Graph
 from job.engine.runners import Baseline
 from tests.engine.models import Saver, converted, graph_of, ref, v1
@@ -93,3 +93,78 @@ def test_finding_counts_and_names_a_place() -> None:
     assert "2 constants, first dropout/rate:0" in finding.cause
     assert finding.severity == "warning"
     assert list(findings({})) == []
+
+
+def test_constant_that_something_else_uses_is_left_alone() -> None:
+    """A constant that is the probability to keep and a later factor as well must not change."""
+
+    def build() -> None:
+        half = tf.constant(0.5)
+        x = v1.placeholder(tf.float32, [None, 10], name="x")
+        mask = tf.floor(half + tf.random.uniform(tf.shape(x)))
+        tf.multiply(tf.realdiv(x, half) * mask, half, name="y")
+
+    graph = Graph(graph_of(build))
+    assert find_dropout(graph, set(graph.nodes)) == {}
+
+
+def test_mask_without_its_scale_is_no_dropout() -> None:
+    """Noise that multiplies by another factor than dropout's is part of the model."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 10], name="x")
+        tf.multiply(x * 3.0, tf.cast(tf.random.uniform(tf.shape(x)) >= 0.5, tf.float32), name="y")
+
+    graph = Graph(graph_of(build))
+    assert find_dropout(graph, set(graph.nodes)) == {}
+
+
+def chosen(predicate: str, other: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[], None]:
+    """Dropout in the branch of a condition, or what `other` makes of its input."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 10], name="x")
+        asked = v1.placeholder(tf.bool, [], name=predicate)
+        tf.identity(v1.cond(asked, lambda: of_1_15(x), lambda: other(x)), name="y")
+
+    return build
+
+
+def test_predicate_that_bypasses_dropout_is_a_switch_by_any_name() -> None:
+    """A condition between a tensor and its dropout chooses the tensor at inference, and constants stay."""
+    graph = Graph(graph_of(chosen("wet", lambda x: x)))
+    assert find_controls(graph) == {"wet:0": False}
+    assert find_dropout(graph, set(graph.nodes)) == {}
+
+
+def test_predicate_that_chooses_another_model_is_an_input() -> None:
+    """A condition between dropout and something else is the user's to say; its dropout is switched off."""
+    graph = Graph(graph_of(chosen("which", lambda x: -x)))
+    assert find_controls(graph) == {}
+    assert set(find_dropout(graph, set(graph.nodes)).values()) == {0.0, 1.0}
+
+
+def test_condition_upstream_of_dropout_is_an_input() -> None:
+    """What merely comes before dropout does not decide about it."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 10], name="x")
+        asked = v1.placeholder(tf.bool, [], name="residual")
+        tf.identity(of_1_15(v1.cond(asked, lambda: x * 2.0, lambda: x * -3.0)), name="y")
+
+    graph = Graph(graph_of(build))
+    assert find_controls(graph) == {}
+    assert find_dropout(graph, set(graph.nodes)) != {}
+
+
+@pytest.mark.parametrize("role", ["keep", "rate"])
+def test_placeholder_is_told_by_what_dropout_does_with_it(role: str) -> None:
+    """A placeholder called ``dropout`` is 1 where it is the probability to keep, and 0 where it is the rate."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 10], name="x")
+        given = v1.placeholder(tf.float32, [], name="dropout")
+        keep = given if role == "keep" else 1.0 - given
+        tf.multiply(tf.realdiv(x, keep), tf.floor(keep + tf.random.uniform(tf.shape(x))), name="y")
+
+    assert find_controls(Graph(graph_of(build))) == {"dropout:0": 1.0 if role == "keep" else 0.0}

@@ -1,14 +1,17 @@
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from job.engine.lift import argument_names, lift
+from job.engine.runners import Baseline
 from job.engine.source_graph import read_source
 from job.errors import Refused
-from job.records import Signature, TensorSpec
-from tests.engine.models import Saver, converted, ref, v1
+from job.records import ArtifactOptions, Signature, TensorSpec
+from tests.engine.models import Saver, converted, ref, request_of, v1
 
 X = np.random.default_rng(0).normal(size=[4, 8]).astype(np.float32)
 
@@ -109,3 +112,63 @@ def test_model_without_a_default_signature_can_be_called() -> None:
     names = argument_names(Signature(key="s", inputs=inputs, outputs=()))
     assert len(set(names)) == len(keys)
     assert all(name.isidentifier() for name in names)
+
+
+@pytest.mark.parametrize("keys", [("class", "lambda"), ("in_x_2", "in/x", "in x")])
+def test_keys_that_are_no_python_names_keep_their_place(saved: Saver, tmp_path: Path, keys: tuple[str, ...]) -> None:
+    """A signature's inputs may be called as Python's keywords are, or alike once made legal; clients keep the keys."""
+
+    def build() -> None:
+        inputs = [v1.placeholder(tf.float32, [None], name=f"x{number}") for number, _ in enumerate(keys)]
+        tf.add_n([value * 10.0**number for number, value in enumerate(inputs)], name="y")
+
+    saved(build)
+    options = ArtifactOptions(inputs={key: f"x{number}:0" for number, key in enumerate(keys)}, outputs={"y": "y:0"})
+    model = converted(request_of(tmp_path / "source", options), tmp_path)
+    feeds = {f"x{number}:0": np.array([number + 1.0], np.float32) for number, _ in enumerate(keys)}
+    assert model.answer(feeds)["y:0"] == sum((number + 1.0) * 10**number for number, _ in enumerate(keys))
+    written = saved_model_pb2.SavedModel.FromString((model.directory / "saved_model.pb").read_bytes())
+    assert set(written.meta_graphs[0].signature_def["serving_default"].inputs) == set(keys)
+
+
+def averaged() -> None:
+    x = v1.placeholder(tf.float32, [None, 2], name="x")
+    names = ("kernel", "bn/moving_mean", "bn/moving_variance", "kernel/ExponentialMovingAverage", "frozen")
+    values = [ref(name, [1.0, 2.0], trainable=name == "kernel") for name in names]
+    tf.identity(x * tf.add_n(values), name="y")
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_what_no_gradient_changed_is_not_trainable(saved: Saver, tmp_path: Path, *, is_told: bool) -> None:
+    """The MetaGraph's own collection tells; without one, the names of moving averages do."""
+    request = saved(averaged)
+    path = tmp_path / "source" / "model.ckpt.meta"
+    meta = v1.MetaGraphDef.FromString(path.read_bytes())
+    if not is_told:
+        del meta.collection_def["trainable_variables"]
+    path.write_bytes(meta.SerializeToString())
+    state = converted(request, tmp_path).candidate._loaded.state
+    assert {name for name in state if state[name].trainable} == {"kernel"} | (set() if is_told else {"frozen"})
+
+
+def test_input_of_an_old_graph_takes_any_shape(saved: Saver, tmp_path: Path) -> None:
+    """An old graph's placeholder without dimensions is of unknown shape on both sides, and not a scalar."""
+
+    def build() -> None:
+        tf.multiply(v1.placeholder(tf.float32, name="x"), ref("gamma", 2.0), name="y")
+
+    request = saved(build)
+    path = tmp_path / "source" / "model.ckpt.meta"
+    meta = v1.MetaGraphDef.FromString(path.read_bytes())
+    meta.graph_def.versions.producer = 15
+    x = next(node for node in meta.graph_def.node if node.name == "x")
+    x.attr["shape"].shape.CopyFrom(tf.TensorShape([]).as_proto())
+    for node in meta.graph_def.node:
+        node.attr.pop("_output_shapes", None)
+    path.write_bytes(meta.SerializeToString())
+    model = converted(request, tmp_path)
+    assert model.signature().inputs[0].shape is None
+    feed = np.ones([2, 3], np.float32)
+    np.testing.assert_array_equal(model.answer({"x:0": feed})["y:0"], 2 * feed)
+    with closing(Baseline(model.source, "exact")) as baseline:
+        np.testing.assert_array_equal(baseline.run(model.signature(), [feed])[0], 2 * feed)

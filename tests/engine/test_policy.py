@@ -1,18 +1,136 @@
 import pytest
 import tensorflow as tf
-from tensorflow.core.framework import graph_pb2
-from tensorflow.python.framework import op_def_registry
+from tensorflow.core.framework import graph_pb2, node_def_pb2, op_def_pb2
+from tensorflow.python.framework import c_api_util, op_def_registry
 
 from job.engine.graph import Graph
-from job.engine.policy import CONTRIB_HINTS, HOST_OPS, PYTHON_OPS, check_ops
+from job.engine.policy import CONTRIB_HINTS, check_ops
 from job.errors import BadInput, Refused
 from tests.engine.models import graph_of, v1
 
+ALLOWED = """
+AddManySparseToTensorsMap AddSparseToTensorsMap AllCandidateSampler Assert AssignAddVariableOp AssignSubVariableOp
+AssignVariableOp BoostedTreesCenterBias BoostedTreesCreateEnsemble BoostedTreesCreateQuantileStreamResource
+BoostedTreesDeserializeEnsemble BoostedTreesEnsembleResourceHandleOp BoostedTreesExampleDebugOutputs
+BoostedTreesFlushQuantileSummaries BoostedTreesGetEnsembleStates BoostedTreesPredict
+BoostedTreesQuantileStreamResourceAddSummaries BoostedTreesQuantileStreamResourceDeserialize
+BoostedTreesQuantileStreamResourceFlush BoostedTreesQuantileStreamResourceGetBucketBoundaries
+BoostedTreesQuantileStreamResourceHandleOp BoostedTreesSerializeEnsemble BoostedTreesTrainingPredict
+BoostedTreesUpdateEnsemble BoostedTreesUpdateEnsembleV2 Case CheckNumerics CheckNumericsV2 CudnnRNN CudnnRNNBackprop
+CudnnRNNBackpropV2 CudnnRNNBackpropV3 CudnnRNNV2 CudnnRNNV3 DatasetToSingleElement DestroyResourceOp DeviceIndex
+DisableCopyOnRead Empty GuaranteeConst HashTable HashTableV2 If InitializeTableV2 IsBoostedTreesEnsembleInitialized
+IsBoostedTreesQuantileStreamResourceInitialized Iterator IteratorFromStringHandle IteratorFromStringHandleV2
+IteratorGetNext IteratorGetNextAsOptional IteratorGetNextSync IteratorToStringHandle IteratorV2
+LearnedUnigramCandidateSampler LogUniformCandidateSampler LookupTableExportV2 LookupTableFindV2 LookupTableImportV2
+LookupTableInsertV2 LookupTableRemoveV2 LookupTableSizeV2 MakeIterator Multinomial MutableDenseHashTable
+MutableDenseHashTableV2 MutableHashTable MutableHashTableOfTensors MutableHashTableOfTensorsV2 MutableHashTableV2
+NonDeterministicInts OneShotIterator ParameterizedTruncatedNormal Print PrintV2 RandomCrop RandomDataset
+RandomDatasetV2 RandomGamma RandomPoisson RandomPoissonV2 RandomShuffle RandomStandardNormal RandomUniform
+RandomUniformInt RangeDataset ReadVariableOp ReduceDataset ResourceApplyAdaMax ResourceApplyAdadelta
+ResourceApplyAdagrad ResourceApplyAdagradDA ResourceApplyAdagradV2 ResourceApplyAdam ResourceApplyAdamWithAmsgrad
+ResourceApplyAddSign ResourceApplyCenteredRMSProp ResourceApplyFtrl ResourceApplyFtrlV2 ResourceApplyGradientDescent
+ResourceApplyKerasMomentum ResourceApplyMomentum ResourceApplyPowerSign ResourceApplyProximalAdagrad
+ResourceApplyProximalGradientDescent ResourceApplyRMSProp ResourceCountUpTo ResourceGather ResourceGatherNd
+ResourceScatterAdd ResourceScatterDiv ResourceScatterMax ResourceScatterMin ResourceScatterMul ResourceScatterNdAdd
+ResourceScatterNdMax ResourceScatterNdMin ResourceScatterNdSub ResourceScatterNdUpdate ResourceScatterSub
+ResourceScatterUpdate ResourceSparseApplyAdadelta ResourceSparseApplyAdagrad ResourceSparseApplyAdagradDA
+ResourceSparseApplyAdagradV2 ResourceSparseApplyCenteredRMSProp ResourceSparseApplyFtrl ResourceSparseApplyFtrlV2
+ResourceSparseApplyKerasMomentum ResourceSparseApplyMomentum ResourceSparseApplyProximalAdagrad
+ResourceSparseApplyProximalGradientDescent ResourceSparseApplyRMSProp ResourceStridedSliceAssign RngReadAndSkip
+RngSkip SampleDistortedBoundingBox SampleDistortedBoundingBoxV2 ShuffleAndRepeatDatasetV2 ShuffleDatasetV2
+ShuffleDatasetV3 SparseTensorSliceDataset Stack StackCloseV2 StackPopV2 StackPushV2 StackV2 StatefulPartitionedCall
+StatefulRandomBinomial StatefulStandardNormal StatefulStandardNormalV2 StatefulTruncatedNormal StatefulUniform
+StatefulUniformFullInt StatefulUniformInt StatelessRandomGetAlg TakeManySparseFromTensorsMap TemporaryVariable
+TensorArray TensorArrayCloseV3 TensorArrayConcatV3 TensorArrayGatherV3 TensorArrayGrad TensorArrayGradV2
+TensorArrayGradV3 TensorArrayGradWithShape TensorArrayReadV3 TensorArrayScatterV3 TensorArraySizeV3 TensorArraySplitV3
+TensorArrayV2 TensorArrayV3 TensorArrayWriteV3 TensorDataset TensorSliceDataset ThreadUnsafeUnigramCandidateSampler
+Timestamp TruncatedNormal UniformCandidateSampler VarHandleOp VarIsInitializedOp Variable VariableShape VariableV2
+While
+"""
+"""Every op that TensorFlow registers as stateful and that may run, reviewed one by one: its state is in memory."""
 
-def test_op_names_are_those_of_tensorflow() -> None:
-    """Every op that is refused is one that TensorFlow registers: a misspelt name would refuse nothing."""
-    unknown = sorted(op for op in HOST_OPS | PYTHON_OPS if op_def_registry.get(op) is None)
-    assert unknown == []
+STATELESS_REFUSED = """
+Abort BarrierClose BarrierIncompleteSize BarrierInsertMany BarrierReadySize BarrierTakeMany CacheDataset CopyHost
+DatasetFromGraph DebugGradientIdentity DebugGradientRefIdentity DebugIdentity DebugNanCount DebugNumericSummary
+DebugNumericSummaryV2 DecodeProtoV2 EncodeProto ExperimentalSleepDataset GenerateVocabRemapping ImmutableConst
+InitializeTableFromTextFile MatchingFiles PyFuncStateless ReadFile ReaderNumRecordsProduced
+ReaderNumWorkUnitsCompleted ReaderRead ReaderReadUpTo ReaderReset ReaderRestoreState ReaderSerializeState
+RegisterDataset RegisterDatasetV2 SleepDataset SnapshotChunkDataset SnapshotDataset SnapshotDatasetReader
+SnapshotDatasetV2 SnapshotNestedDatasetReader TPUCompilationResult TPUEmbeddingActivations TPUPartitionedCall
+TPUPartitionedInput TPUPartitionedInputV2 TPUPartitionedOutput TPUPartitionedOutputV2 TPUReplicateMetadata
+TPUReplicatedInput TPUReplicatedOutput TpuHandleToProtoKey XlaCustomCall XlaCustomCallV2
+"""
+"""Every op that TensorFlow does not call stateful and that may not run; `Snapshot` is not among them, and copies."""
+
+
+TOUCHING = """
+ReadFile MatchingFiles ImmutableConst Abort CSVDataset CSVDatasetV2 ExperimentalCSVDataset LoadDataset LMDBDataset
+ExperimentalLMDBDataset MatchingFilesDataset ExperimentalMatchingFilesDataset SqlDataset ExperimentalSqlDataset
+CacheDataset CacheDatasetV2 SnapshotDataset SnapshotDatasetV2 SnapshotDatasetReader ListSnapshotChunksDataset
+DataServiceDatasetV4 Restore RestoreSlice RestoreV2 DTensorRestoreV2 WriteFile PyFuncStateless DebugIdentity
+InitializeTableFromTextFile GenerateVocabRemapping FixedUnigramCandidateSampler QueueDequeueV2 Stage
+"""
+"""Ops that a list of names has missed before, or could miss."""
+
+
+def registered() -> list[op_def_pb2.OpDef]:
+    """Return all that this TensorFlow has."""
+    ops = op_def_pb2.OpList()
+    ops.ParseFromString(c_api_util.c_api.TF_GetBuffer(c_api_util.c_api.TF_GetAllOpList()))
+    return list(ops.op)
+
+
+def refused(op: str) -> bool:
+    """Whether a graph of this op alone is refused."""
+    try:
+        check_ops(Graph(graph_pb2.GraphDef(node=[node_def_pb2.NodeDef(name="one", op=op)])), ["one"])
+    except Refused:
+        return True
+    return False
+
+
+def test_stateful_ops_are_refused_unless_reviewed() -> None:
+    """Of the whole registry exactly the reviewed stateful ops may run: a TensorFlow with a new one refuses it."""
+    assert sorted(op.name for op in registered() if op.is_stateful and not refused(op.name)) == sorted(ALLOWED.split())
+
+
+@pytest.mark.parametrize("op", TOUCHING.split())
+def test_ops_that_touch_the_host_are_refused(op: str) -> None:
+    """Ops that read, write, connect, block or end the process are refused, also those registered as stateless."""
+    assert op_def_registry.get(op) is not None
+    assert refused(op)
+
+
+def test_computing_is_not_refused() -> None:
+    """Of the whole registry exactly these stateless ops are refused: none that models compute with is among them."""
+    assert sorted(op.name for op in registered() if not op.is_stateful and refused(op.name)) == sorted(
+        STATELESS_REFUSED.split()
+    )
+
+
+def printing(stream: str) -> Graph:
+    """Return a graph of one op that prints."""
+    return Graph(graph_of(lambda: tf.raw_ops.PrintV2(input="said", output_stream=stream)))
+
+
+@pytest.mark.parametrize("stream", ["stderr", "stdout", "log(info)"])
+def test_printing_is_let_through(stream: str) -> None:
+    """`PrintV2` may talk to whoever watches."""
+    check_ops(printing(stream), ["PrintV2"])
+
+
+def test_printing_into_a_file_is_refused() -> None:
+    """`PrintV2` writes a file if it is told to, and may not."""
+    with pytest.raises(Refused, match="PrintV2"):
+        check_ops(printing("file:///tmp/x"), ["PrintV2"])
+
+
+def test_table_that_a_call_fills_from_a_file_is_refused() -> None:
+    """Only the initialiser of a table reads its vocabulary: a node on the way to an output could read any file."""
+    graph = Graph(graph_pb2.GraphDef(node=[node_def_pb2.NodeDef(name="one", op="InitializeTableFromTextFileV2")]))
+    check_ops(graph, ["one"], vocabularies=["one"])
+    with pytest.raises(Refused, match="InitializeTableFromTextFileV2"):
+        check_ops(graph, ["one"])
 
 
 def reading() -> None:

@@ -145,6 +145,54 @@ def test_cond_that_writes_writes_in_its_branch_only(saved: Saver, tmp_path: Path
     assert_same(request, tmp_path, ["y:0"], [{"x:0": X}, {"x:0": -X}, {"x:0": X}])
 
 
+@pytest.mark.parametrize("order", ["written first", "read first"])
+def test_reference_behind_a_switch_is_read_where_it_is_used(saved: Saver, tmp_path: Path, order: str) -> None:
+    """In a branch that writes, a read of the reference sees what was written before it, and nothing later."""
+
+    def branch(inputs: Any, state: Any) -> Any:
+        held = state._ref()
+        if order == "written first":
+            with tf.control_dependencies([v1.assign_add(state, tf.reduce_sum(inputs, 0))]):
+                return held * 2.0
+        before = held * 2.0
+        with tf.control_dependencies([before]):
+            return v1.assign_add(state, tf.reduce_sum(inputs, 0)) + 10.0 * before
+
+    def build() -> None:
+        inputs, state = x(), ref("state", [0.5, 0.0])
+        y(tf.cond(tf.reduce_sum(inputs) > 0, lambda: branch(inputs, state), lambda: state._ref() * -1.0))
+
+    request = request_of(Path(saved(build).directory), outputs(y="y:0"))
+    assert "RefSwitch" in ops_of(_meta(request).graph_def)
+    assert_same(request, tmp_path, ["y:0"], [{"x:0": X}, {"x:0": -X}, {"x:0": X}])
+
+
+def test_reference_handed_on_is_read_where_it_is_used(saved: Saver, tmp_path: Path) -> None:
+    """`RefIdentity` hands on the variable and not its value."""
+
+    def build() -> None:
+        inputs, state = x(), ref("state", [0.5, 0.0])
+        held = tf.raw_ops.RefIdentity(input=state._ref())
+        with tf.control_dependencies([v1.assign_add(state, tf.reduce_sum(inputs, 0))]):
+            y(held * 2.0)
+
+    request = request_of(Path(saved(build).directory), outputs(y="y:0"))
+    assert "RefIdentity" in ops_of(_meta(request).graph_def)
+    assert_same(request, tmp_path, ["y:0"], [{"x:0": X}, {"x:0": X}])
+
+
+def test_written_variable_that_enters_a_loop_is_refused(saved: Saver, tmp_path: Path) -> None:
+    """When a loop reads a reference that something else writes cannot be told; the message names the variable."""
+
+    def build() -> None:
+        inputs, state = x(), ref("state", [[0.5, 0.1], [0.2, 0.5]])
+        start = inputs @ v1.assign_add(state, tf.ones([2, 2]))
+        y(tf.while_loop(lambda i, _: i < 3, lambda i, value: (i + 1, value @ state._ref()), (0, start))[1])
+
+    with pytest.raises(BadInput, match="a reference to variable state, which is written"):
+        converted(saved(build), tmp_path)
+
+
 def test_loop_reads_a_reference(saved: Saver, tmp_path: Path) -> None:
     """A reference variable that a v1 loop captures enters it, and converts with its loop."""
 
@@ -182,6 +230,17 @@ def test_reference_op_without_resource_form_is_refused(saved: Saver, tmp_path: P
 
     with pytest.raises(BadInput, match=r"CountUpTo \(node count\)"):
         converted(saved(build), tmp_path)
+
+
+def test_printing_without_output_is_left_out(saved: Saver, tmp_path: Path) -> None:
+    """`PrintV2` is a node that others wait for at most: it goes, and what waits for it stays."""
+
+    def build() -> None:
+        with tf.control_dependencies([tf.raw_ops.PrintV2(input="here", name="said")]):
+            y(x() * 2.0)
+
+    model = assert_same(saved(build), tmp_path, ["y:0"], [{"x:0": X}])
+    assert b"PrintV2" not in (model.directory / "saved_model.pb").read_bytes()
 
 
 def test_print_is_silent(saved: Saver, tmp_path: Path) -> None:

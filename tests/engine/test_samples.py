@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import tensorflow as tf
 from job.engine.samples import Sample, candidates, recorded
 from job.engine.source_graph import SourceGraph, read_source
 from job.errors import UsageError
-from job.records import Signature, SourceRequest, TensorSpec
+from job.records import ArtifactOptions, Signature, SourceRequest, TensorSpec
 from tests.engine.models import Saver, converted, ref, v1
 from tests.engine.test_signatures import served, signature
 
@@ -185,3 +186,15 @@ def test_file_that_is_no_npz_is_a_usage_error(tmp_path: Path, kind: str) -> None
         path.unlink()
     with pytest.raises(UsageError, match="cannot be read"):
         recorded(str(path), SIGNATURE)
+
+
+def test_predicate_of_unknown_rank_is_one_truth_value(saved: Saver) -> None:
+    """A frozen graph may not tell the shape of what a branch is chosen by; it is a scalar, and no row of the data."""
+
+    def build() -> None:
+        x, flag = v1.placeholder(tf.float32, [None, 6], name="x"), v1.placeholder(tf.bool, name="flag")
+        tf.identity(tf.cond(flag, lambda: x @ np.ones([6, 2], np.float32), lambda: x[:, :2]), name="y")
+
+    request = saved(build)
+    request = replace(request, options=ArtifactOptions(inputs={"x": "x:0", "flag": "flag:0"}, outputs={"y": "y:0"}))
+    assert {value.shape for value in feed(request, "flag")} == {()}

@@ -45,6 +45,20 @@ def test_shape_is_the_recorded_one() -> None:
     assert plain_shape(shape_of(GRAPH, Edge("queue", 0))) in {None, ()}
 
 
+@pytest.mark.parametrize(("producer", "shape"), [(0, None), (15, None), (21, None), (22, ()), (27, ())])
+def test_shape_without_dimensions_is_what_tensorflow_takes_it_for(producer: int, shape: object) -> None:
+    """Old graphs write an unknown shape as they write a scalar's; TensorFlow's own import is the judge."""
+    graph_def = v1.GraphDef()
+    graph_def.versions.producer = producer
+    node = graph_def.node.add(name="x", op="Placeholder")
+    node.attr["dtype"].type = tf.float32.as_datatype_enum
+    node.attr["shape"].shape.SetInParent()
+    with tf.Graph().as_default():
+        (imported,) = import_tensors(graph_def, {}, ["x:0"])
+    assert plain_shape(imported.shape) == shape
+    assert plain_shape(shape_of(Graph(graph_def), Edge("x", 0))) == shape
+
+
 def test_specs_come_from_shape_inference() -> None:
     """Inputs keep their free dimensions, outputs get theirs from the inputs through the graph."""
     inputs, outputs = specs_of(GRAPH, {"x": "x"}, {"best": "top", "where": "top:1", "half": "half:0"}, {})

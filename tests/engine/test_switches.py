@@ -93,6 +93,8 @@ def test_dropout_rates_are_zero(name: str) -> None:
         ("dropout", tf.float32, [None, 4]),
         ("keep_prob", tf.float32, [4]),
         ("upkeep", tf.float32, []),
+        ("keep_threshold", tf.float32, []),
+        ("num_train", tf.int32, []),
         ("backdrop", tf.float32, ANY),
         ("raindrop_rate", tf.float32, ANY),
         ("housekeep_rate_of_pay", tf.int32, []),

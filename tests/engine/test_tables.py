@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -5,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from job.engine.source_graph import read_source
+from job.engine.runners import Baseline
+from job.engine.source_graph import SourceGraph, read_source
 from job.engine.vocabulary import words_of
-from job.errors import BadInput
-from job.records import ArtifactOptions
-from tests.engine.models import Saver, assert_same, converted, request_of, v1
+from job.errors import BadInput, Refused
+from job.records import ArtifactOptions, Format, SourceRequest
+from tests.engine.models import Saver, assert_same, converted, ref, request_of, v1
 
 WORDS = np.array([b"one", b"two", b"no such", b""], object)
 
@@ -68,6 +70,19 @@ def test_user_says_where_a_vocabulary_is(moved: Path, tmp_path: Path) -> None:
     options = ArtifactOptions(assets={str(tmp_path / "gone/vocab.txt"): "mine.txt"})
     model = converted(request_of(moved, options), tmp_path)
     assert model.answer({"words:0": WORDS})["ids:0"].tolist() == [1, 0, -1, -1]
+
+
+def test_said_path_is_below_the_source_and_not_below_the_model(moved: Path, tmp_path: Path) -> None:
+    """A vocabulary may lie beside the model's directory, under any name: the manifest's key begins at the source."""
+    (moved.parent / "text").mkdir()
+    (moved.parent / "text/words.any").write_text("two\none\n")
+    request = SourceRequest(
+        format=Format.META_GRAPH,
+        directory=str(moved.parent),
+        entry=f"{moved.name}/model.ckpt",
+        options=ArtifactOptions(assets={str(tmp_path / "gone/vocab.txt"): "text/words.any"}),
+    )
+    assert [path.name for path in read_source(request).assets.values()] == ["words.any"]
 
 
 def test_missing_vocabulary_is_named(moved: Path, tmp_path: Path) -> None:
@@ -142,3 +157,105 @@ def test_two_models_do_not_share_a_table(saved: Saver, tmp_path: Path) -> None:
     second = converted(saved(build), tmp_path / "second")
     assert first.answer({"words:0": WORDS})["ids:0"].tolist() == [5, 6, -1, -1]
     assert second.answer({"words:0": WORDS})["ids:0"].tolist() == [-1, 9, -1, -1]
+
+
+def mutable() -> Any:
+    """Look words up in a mutable table, and return it."""
+    table = tf.raw_ops.MutableHashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
+    default = tf.constant(-1, dtype=tf.int64)
+    tf.identity(tf.raw_ops.LookupTableFindV2(table_handle=table, keys=words(), default_value=default), name="ids")
+    return table
+
+
+def insert(table: Any, words: list[str], ids: Any) -> Any:
+    ids = tf.cast(ids, tf.int64)
+    return tf.raw_ops.LookupTableInsertV2(table_handle=table, keys=tf.constant(words), values=ids)
+
+
+def run_at_start(*ops: Any, by: str = v1.GraphKeys.TABLE_INITIALIZERS) -> None:
+    for op in ops:
+        v1.add_to_collection(by, op)
+
+
+def said_by_baseline(source: SourceGraph) -> list[int]:
+    (answer,) = Baseline(source, "exact").run(source.signatures[0], [WORDS])
+    return list(answer)
+
+
+@pytest.mark.parametrize("collection", [v1.GraphKeys.TABLE_INITIALIZERS, "legacy_init_op", "saved_model_main_op"])
+def test_inserts_of_the_init_op_fill_a_mutable_table(saved: Saver, tmp_path: Path, collection: str) -> None:
+    """What a model inserts when it is loaded is in the table: all of it, in its order, on both sides."""
+
+    def build() -> None:
+        table = mutable()
+        first = insert(table, ["one", "two"], [1, 2])
+        with tf.control_dependencies([first]):
+            second = insert(table, ["two"], [22])
+        run_at_start(tf.group(second), by=collection)
+
+    model = converted(saved(build), tmp_path)
+    assert model.answer({"words:0": WORDS})["ids:0"].tolist() == [1, 22, -1, -1]
+    assert said_by_baseline(model.source) == [1, 22, -1, -1]
+
+
+def test_inserts_that_nothing_runs_at_start_fill_nothing(saved: Saver, tmp_path: Path) -> None:
+    """An insert that only training runs is not in the table when TF1 loads the model, and so not in ours."""
+
+    def build() -> None:
+        table = mutable()
+        insert(table, ["one"], [1])
+        run_at_start(insert(table, ["two"], [2]))
+
+    model = assert_same(saved(build), tmp_path, ["ids:0"], [{"words:0": WORDS}])
+    assert model.answer({"words:0": WORDS})["ids:0"].tolist() == [-1, 2, -1, -1]
+    assert said_by_baseline(model.source) == [-1, 2, -1, -1]
+
+
+def of_a_variable(table: Any) -> Any:
+    return insert(table, ["one"], tf.identity(ref("number", [7.0])))
+
+
+def of_another_table(table: Any) -> Any:
+    pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(["one"]), tf.constant([5], tf.int64))
+    return insert(table, ["one"], tf.lookup.StaticHashTable(pairs, -1).lookup(tf.constant(["one"])))
+
+
+def by_removing(table: Any) -> Any:
+    return tf.raw_ops.LookupTableRemoveV2(table_handle=table, keys=tf.constant(["one"]))
+
+
+@pytest.mark.parametrize("fill", [of_a_variable, of_another_table, by_removing])
+def test_fillings_that_cannot_be_carried_over_are_named(saved: Saver, fill: Callable[[Any], Any]) -> None:
+    """A table that is filled from a variable or another table, or emptied, is refused by its name."""
+
+    def build() -> None:
+        run_at_start(fill(mutable()), by="legacy_init_op")
+
+    with pytest.raises(BadInput, match="the table MutableHashTableV2 is filled by"):
+        read_source(saved(build))
+
+
+def test_host_op_of_an_initialiser_is_refused(saved: Saver, tmp_path: Path) -> None:
+    """What the init op runs on the way to a table is checked as what an output needs."""
+
+    def build() -> None:
+        table = mutable()
+        with tf.control_dependencies([tf.io.write_file(str(tmp_path / "written"), "x")]):
+            run_at_start(insert(table, ["one"], [1]), by="legacy_init_op")
+
+    with pytest.raises(Refused, match="WriteFile"):
+        read_source(saved(build))
+    assert not (tmp_path / "written").exists()
+
+
+def test_two_vocabularies_of_one_name_are_the_users_choice(moved: Path, tmp_path: Path) -> None:
+    """Of two files that could be the vocabulary none is taken: both are listed, and the manifest decides."""
+    for place in ("a", "b"):
+        (moved / place).mkdir()
+        (moved / place / "vocab.txt").write_text("one\n")
+    with pytest.raises(BadInput, match=r"2 files here are named so: a/vocab\.txt, b/vocab\.txt") as caught:
+        read_source(request_of(moved))
+    assert "assets" in caught.value.remedy
+    options = ArtifactOptions(assets={str(tmp_path / "gone/vocab.txt"): "b/vocab.txt"})
+    (found,) = [one for one in read_source(request_of(moved, options)).findings if one.code == "asset_found_beside"]
+    assert "b/vocab.txt" in found.cause

@@ -7,9 +7,11 @@ import pytest
 import tensorflow as tf
 
 from job.engine import reference
+from job.engine.answers import message_of
+from job.engine.verifying import _as_run as as_run
 from job.engine.verifying import verify
-from job.errors import BadInput
-from job.records import ArtifactOptions, ParityResult, SourceRequest, VerifyRequest
+from job.errors import BadInput, UsageError
+from job.records import ArtifactOptions, OutputParity, ParityResult, SourceRequest, VerifyRequest
 from tests.engine.models import Saver, converted, ref, request_of, v1
 
 KERNEL = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
@@ -102,7 +104,7 @@ def test_random_graph_is_noted(saved: Saver, tmp_path: Path) -> None:
 
     request = saved(build)
     result = verified(request, converted(request, tmp_path).directory)
-    assert result.verdict == "failed"
+    assert result.verdict == "not_run"
     assert any("random" in note for note in result.notes)
 
 
@@ -175,7 +177,7 @@ def test_graph_that_does_not_run_is_bad_input(saved: Saver, tmp_path: Path) -> N
 
 
 def test_strings_and_integers_are_exact(saved: Saver, tmp_path: Path) -> None:
-    """Outputs without a fraction are compared exactly, and an empty one by its shape."""
+    """Outputs without a fraction are compared exactly; one without elements proves nothing."""
 
     def build() -> None:
         x = v1.placeholder(tf.float32, [None, 4], name="x")
@@ -190,5 +192,81 @@ def test_strings_and_integers_are_exact(saved: Saver, tmp_path: Path) -> None:
     assert {output.output: (output.verdict, output.tolerance) for output in result.outputs} == {
         "best": ("passed", 0.0),
         "word": ("passed", 0.0),
-        "nothing": ("passed", pytest.approx(1e-5)),
+        "nothing": ("not_run", pytest.approx(1e-5)),
     }
+
+
+def goldens(tmp_path: Path, **arrays: Any) -> str:
+    path = tmp_path / "answers.npz"
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def test_goldens_that_would_not_be_used_are_an_error(saved: Saver, tmp_path: Path) -> None:
+    """Goldens without samples, and goldens named as no output, are never silently left out."""
+    request = saved(linear)
+    model = converted(request, tmp_path)
+    samples = tmp_path / "samples.npz"
+    np.savez(samples, x=np.ones((2, 4), np.float32))
+    lonely = ArtifactOptions(goldens=goldens(tmp_path, logits=np.zeros((2, 3), np.float32)))
+    with pytest.raises(UsageError, match="without `samples`"):
+        verified(replace(request, options=lonely), model.directory)
+    misnamed = ArtifactOptions(samples=str(samples), goldens=goldens(tmp_path, logit=np.zeros((2, 3), np.float32)))
+    with pytest.raises(UsageError, match="name no output: logit"):
+        verified(replace(request, options=misnamed), model.directory)
+
+
+def test_recorded_samples_must_run(saved: Saver, tmp_path: Path) -> None:
+    """Samples that the TF1 graph refuses are the user's mistake, and are said with the graph's reason."""
+    request = saved(linear)
+    model = converted(request, tmp_path)
+    samples = tmp_path / "samples.npz"
+    np.savez(samples, x=np.ones((2, 5), np.float32))
+    with pytest.raises(UsageError, match="refuses the recorded samples"):
+        verified(replace(request, options=ArtifactOptions(samples=str(samples))), model.directory)
+
+
+def test_saturated_probabilities_hide_no_error(saved: Saver, tmp_path: Path) -> None:
+    """Where a softmax rounds an error away, the logarithms of its small probabilities still show it."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        bias = tf.constant([40.0, 0.0, -3.0])
+        tf.nn.softmax(tf.matmul(x, ref("kernel", KERNEL)) * 0.1 + bias, name="probabilities")
+
+    options = ArtifactOptions(outputs={"probabilities": "probabilities"})
+    request = replace(saved(build), options=options)
+    model = converted(request, tmp_path)
+    assert verified(request, model.directory).verdict == "passed"
+    damaged(model.directory, 0.5)
+    (output,) = verified(request, model.directory).outputs
+    assert output.verdict == "failed"
+
+
+def test_whole_numbers_are_not_judged_as_run() -> None:
+    """Rounding that tips a whole number over is reported for the run with defaults, and not judged."""
+    off = OutputParity(
+        signature="s",
+        output="o",
+        tensor="o:0",
+        dtype="float32",
+        verdict="failed",
+        tolerance=0.0,
+        reason="2 of 9 differ",
+    )
+    tipped = replace(off, dtype="uint8")
+    assert (as_run(tipped).verdict, as_run(off).verdict) == ("not_run", "failed")
+    assert "2 of 9 differ" in as_run(tipped).reason
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Graph execution error:\nDetected at node\n  File \"a.py\", line 1\nNode: 'x'\nNo such file", "No such file"),
+        ("one line", "one line"),
+        ("", "ValueError"),
+    ],
+)  # fmt: skip
+def test_message_is_the_ops_own(text: str, said: str) -> None:
+    """Of TensorFlow's many lines the one is kept that says what went wrong."""
+    assert message_of(ValueError(text)) == said

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
@@ -11,12 +11,16 @@ from job.errors import BadInput
 from job.records import Finding, SourceRequest
 
 MetaGraphDef: TypeAlias = meta_graph_pb2.MetaGraphDef
+Tags: TypeAlias = tuple[str, ...]
+ByTags: TypeAlias = dict[Tags, MetaGraphDef]
+
+FUNCTION_CALLS: Final = ("StatefulPartitionedCall", "PartitionedCall")
 
 
 def read(request: SourceRequest) -> LoadedMetaGraph:
     """Read ``saved_model.pb`` or ``.pbtxt`` and choose the MetaGraph to convert.
 
-    Raises `BadInput` for a file that holds no MetaGraph, and where the choice is the user's.
+    Raises `BadInput` for a file that holds no MetaGraph, for a TF2 one, and where the choice is the user's.
     """
     directory = Path(request.directory, request.entry)
     path = next(
@@ -26,6 +30,12 @@ def read(request: SourceRequest) -> LoadedMetaGraph:
         raise BadInput("no saved_model.pb or saved_model.pbtxt", where=request.entry, remedy="copy the directory again")
     saved_model = parse(path, saved_model_pb2.SavedModel())
     meta_graph, findings = _choose(saved_model, request)
+    if _is_of_tf2(meta_graph):
+        raise BadInput(
+            "this is a TF2 SavedModel already",
+            where=request.entry,
+            remedy="there is nothing to convert: load it as it is with tf.saved_model.load",
+        )
     variables = directory / "variables" / "variables"
     return LoadedMetaGraph(
         meta_graph=meta_graph,
@@ -39,37 +49,59 @@ def read(request: SourceRequest) -> LoadedMetaGraph:
 def _choose(
     saved_model: saved_model_pb2.SavedModel, request: SourceRequest
 ) -> tuple[MetaGraphDef, tuple[Finding, ...]]:
+    """Return the MetaGraph that the user names, else the one for serving, and what was decided for the user."""
     found = {tuple(sorted(meta.meta_info_def.tags)): meta for meta in saved_model.meta_graphs}
-    listed = "; ".join(",".join(tags) or "(none)" for tags in found)
     if not found:
         raise BadInput(
             "the SavedModel holds no MetaGraph", where=request.entry, remedy="it may be a GraphDef under a wrong name"
         )
-    wanted = request.options.tags
-    if wanted is not None:
-        if tuple(sorted(wanted)) not in found:
-            raise BadInput(
-                f"no MetaGraph is tagged {','.join(wanted) or '(none)'}",
-                where=request.entry,
-                remedy=f"the SavedModel has: {listed}",
-            )
-        return found[tuple(sorted(wanted))], ()
-    chosen = _by_convention(found)
-    if not chosen:
-        raise BadInput(
-            "several MetaGraphs, none for serving",
-            where=request.entry,
-            remedy=f"choose tags in the manifest from: {listed}",
-        )
+    if request.options.tags is not None:
+        return found[_named(found, request.options.tags, request.entry)], ()
+    conventional = _by_convention(found)
+    if not conventional:
+        what, remedy = "several MetaGraphs, none for serving", f"choose tags in the manifest from: {_listed(found)}"
+        raise BadInput(what, where=request.entry, remedy=remedy)
+    chosen = conventional[0]
+    return found[chosen], _said(found, chosen)
+
+
+def _named(found: ByTags, tags: Tags, entry: str) -> Tags:
+    wanted = tuple(sorted(tags))
+    if wanted not in found:
+        what = f"no MetaGraph is tagged {_shown(tags)}"
+        raise BadInput(what, where=entry, remedy=f"the SavedModel has: {_listed(found)}")
+    return wanted
+
+
+def _said(found: ByTags, chosen: Tags) -> tuple[Finding, ...]:
     if len(found) == 1:
-        return found[chosen[0]], ()
-    cause = f"of the tag sets {listed} the job took {','.join(chosen[0]) or '(none)'}"
-    return found[chosen[0]], (Finding(code="tags_chosen", cause=cause, remedy="name others by `tags` in the manifest"),)
+        return ()
+    cause = f"of the tag sets {_listed(found)} the job took {_shown(chosen)}"
+    return (Finding(code="tags_chosen", cause=cause, remedy="name others by `tags` in the manifest"),)
 
 
-def _by_convention(found: dict[tuple[str, ...], MetaGraphDef]) -> list[tuple[str, ...]]:
+def _shown(tags: Tags) -> str:
+    return ",".join(tags) or "(none)"
+
+
+def _listed(found: ByTags) -> str:
+    return "; ".join(map(_shown, found))
+
+
+def _is_of_tf2(meta_graph: MetaGraphDef) -> bool:
+    """Tell what `tf.saved_model.save` wrote: objects, whose values a function restores and no node of a saver.
+
+    Objects alone do not tell, nor does the release: TF1's Keras wrote them with a TF1 graph, and
+    TF2 still writes TF1 graphs.
+    """
+    ops = {node.name: node.op for node in meta_graph.graph_def.node}
+    restore = meta_graph.saver_def.restore_op_name
+    return bool(meta_graph.object_graph_def.nodes) and ops.get(restore, "") in FUNCTION_CALLS
+
+
+def _by_convention(found: ByTags) -> list[Tags]:
     """Return the tag set for serving: ``serve``, else Hub's empty one, else the only one that is not for training."""
-    for tags in (("serve",), ()):
+    for tags in (("serve",), tuple[str, ...]()):
         if tags in found:
             return [tags]
     rest = [tags for tags in found if "train" not in tags] if len(found) > 1 else list(found)

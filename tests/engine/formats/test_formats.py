@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
@@ -104,6 +105,29 @@ def test_asset_outside_the_model_is_not_read(tmp_path: Path, asset: str) -> None
     saved_model(tmp_path / "model", ["serve"], asset=asset)
     with pytest.raises(BadInput, match="lies outside the model"):
         read_source(request(Format.SAVED_MODEL, tmp_path, "model"))
+
+
+def test_tf2_saved_model_is_bad_input(tmp_path: Path) -> None:
+    """What TF2 wrote needs no conversion; the message says so, and not that variables are missing."""
+    module = tf.Module()
+    module.v = tf.Variable(2.0)
+    module.f = tf.function(lambda x: x * module.v, input_signature=[tf.TensorSpec([None], tf.float32)])
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=module.f.get_concrete_function())
+    with pytest.raises(BadInput, match=r"a TF2 SavedModel already; model; .*load it as it is"):
+        read_source(request(Format.SAVED_MODEL, tmp_path, "model"))
+
+
+def test_tf1_graph_with_objects_is_no_tf2_model(tmp_path: Path) -> None:
+    """TF1's Keras wrote an object graph beside a TF1 graph with a TF1 saver, and an initialising signature."""
+    saved_model(tmp_path, ["serve"])
+    path = tmp_path / "saved_model.pb"
+    made = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    meta = made.meta_graphs[0]
+    meta.object_graph_def.nodes.add()
+    meta.graph_def.node.add(name="save/restore_all", op="NoOp")
+    meta.saver_def.restore_op_name = "save/restore_all"
+    path.write_bytes(made.SerializeToString())
+    assert read_source(request(Format.SAVED_MODEL, tmp_path, "")).signatures
 
 
 @pytest.mark.parametrize(
