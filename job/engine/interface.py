@@ -38,6 +38,7 @@ NO_RESULT: Final = re.compile(
 )
 """Ops whose result nobody asks a model for."""
 
+SAVER_SCOPE: Final = re.compile(r"(^|/)save(_\d+)?/")
 GRADIENT_SCOPE: Final = re.compile(r"(^|/)gradients(_\d+)?/")
 SHAPE_OPS: Final = ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike")
 """What they return does not depend on their input's values."""
@@ -141,7 +142,8 @@ def _sides(graph: Graph, loss: str, start: Edge, reached: set[str]) -> tuple[boo
 
 
 def _is_sink(graph: Graph, name: str, of_labels: set[str]) -> bool:
-    if NO_RESULT.search(graph.nodes[name].op) or GRADIENT_SCOPE.search(name) or _is_part_of_loss(graph, name):
+    inner = GRADIENT_SCOPE.search(name) or SAVER_SCOPE.search(name)
+    if inner or NO_RESULT.search(graph.nodes[name].op) or _is_part_of_loss(graph, name):
         return False
     return all(_only_taps(graph, who, of_labels) for who, _, _ in graph.consumers(name))
 

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -150,3 +151,13 @@ def test_keys_are_legal_and_unused(tensor: str, taken: list[str], key: str) -> N
     assert found == key
     assert found.isidentifier()
     assert found not in taken
+
+
+def test_saver_is_no_result() -> None:
+    """In a graph without inputs every loose end could be a result, but not what the saver leaves behind."""
+
+    def build() -> None:
+        tf.multiply(ref("weight", np.ones(3, np.float32)), 2.0, name="doubled")
+        v1.train.Saver()
+
+    assert find_outputs(Graph(graph_of(build)), ()) == ["doubled:0"]
