@@ -19,8 +19,9 @@ Array = NDArray[Any]
 class Baseline:
     """The original nodes, in a session, with state restored by the saver's own nodes.
 
-    Nothing is rewritten: switches are fed, pipelines are fed where they hand over, files that
-    moved are fed by their new path. A tensor that one signature is fed and another one computes
+    What computes an answer is not rewritten: switches are fed, pipelines are fed where they hand
+    over, files that moved are fed by their new path. Only the saver's nodes lose their control
+    inputs, so that nothing but restoring happens there. A tensor that one signature is fed and another one computes
     needs two sessions: signatures that agree share one.
     """
 

@@ -13,7 +13,7 @@ SPATIAL_SIZES: Final = (64, 65, 224, 299, 32, 28, 128)
 LENGTHS: Final = (8, 5, 16, 1)
 """Tried for every other free dimension; with 1, an input of unknown rank is a scalar."""
 
-PASSING_OPS: Final = (
+RANK_KEEPING_OPS: Final = (
     "Identity",
     "Cast",
     "Enter",
@@ -26,6 +26,8 @@ PASSING_OPS: Final = (
     "RealDiv",
     "PlaceholderWithDefault",
 )
+"""What goes in and what comes out have the same rank, unless they broadcast."""
+
 PREDICATES: Final = (("Switch", 1), ("RefSwitch", 1), ("LoopCond", 0))
 """Inputs, of which op at which place, that are one truth value."""
 CONVOLUTIONS: Final = {"Conv2D": 4, "DepthwiseConv2dNative": 4, "Conv3D": 5}
@@ -72,7 +74,7 @@ def implied(source: SourceGraph, spec: TensorSpec) -> Shape:
             if index == 0 and node.op == "MatMul":
                 weights = first_dims(source, graph.inputs(name)[1].node)
                 return (None, weights[0] if weights else None)
-            if node.op in PASSING_OPS and name not in seen:
+            if node.op in RANK_KEEPING_OPS and name not in seen:
                 seen.add(name)
                 queue.append(name)
     return None

@@ -32,7 +32,7 @@ INDEX_OPS: Final = (
     "SparseSegmentSum",
     "SparseSegmentSqrtN",
 )
-PASSING_OPS: Final = (
+INDEX_KEEPING_OPS: Final = (
     "Identity",
     "Cast",
     "Reshape",
@@ -45,6 +45,8 @@ PASSING_OPS: Final = (
     "Enter",
     "Switch",
 )
+"""Behind these a number still says which row of a table is meant."""
+
 DECODERS: Final = ("DecodeJpeg", "DecodePng", "DecodeImage", "DecodeBmp", "DecodeGif", "DecodeAndCropJpeg")
 PARSERS: Final = ("ParseExample", "ParseExampleV2", "ParseSingleExample")
 
@@ -217,7 +219,7 @@ def _indexing(graph: Graph, start: str) -> set[str]:
             op = graph.nodes[consumer].op
             if op in INDEX_OPS and index == 1:
                 found.add(consumer)
-            elif op in PASSING_OPS and index == 0 and consumer not in seen:
+            elif op in INDEX_KEEPING_OPS and index == 0 and consumer not in seen:
                 seen.add(consumer)
                 queue.append(consumer)
     return found
