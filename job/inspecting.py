@@ -13,8 +13,9 @@ from job.discovery import discover
 from job.errors import JobError, exit_code_of, from_record
 from job.interrupts import interruptible
 from job.pulling import pull, with_assets
-from job.records import Artifact, ErrorRecord, LeftAlone, SourceRequest, SourceSummary
+from job.records import Artifact, ErrorRecord, LeftAlone, SourceSummary
 from job.redaction import as_known, printable, redacted
+from job.requests import SourceRequest
 from job.running import options_of, read_manifest
 from job.scratch import scratch_directory
 from job.settings import Settings

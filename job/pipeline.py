@@ -21,19 +21,16 @@ from job.records import (
     Artifact,
     ArtifactOptions,
     ArtifactReport,
-    BenchmarkRequest,
     BenchmarkResult,
     Commit,
-    ConvertRequest,
     ConvertResult,
     DeviceReport,
     ParityResult,
-    SourceRequest,
     StageTiming,
-    VerifyRequest,
 )
 from job.redaction import as_known
 from job.report import render_html
+from job.requests import BenchmarkRequest, ConvertRequest, SourceRequest, VerifyRequest
 from job.settings import Settings
 from job.storage.base import Storage
 from job.storage.files import digest_of, local_io

@@ -93,6 +93,10 @@ class ArtifactOptions:
     samples: str = ""
     goldens: str = ""
     allow_nonfinite: bool = False
+    allow_lambda: bool = False
+    batch_norm: Literal["as_saved", "inference"] = "as_saved"
+    free_batch: bool = False
+    op_libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,23 +143,6 @@ class SourceSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceRequest:
-    """Where an artifact lies on this machine, and what its owner says about it."""
-
-    format: Format
-    directory: str
-    entry: str
-    options: ArtifactOptions = ArtifactOptions()
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceRequest:
-    """Where models shall run; ``auto`` takes a GPU if TensorFlow lists one."""
-
-    device: Literal["auto", "cpu", "gpu"]
-
-
-@dataclass(frozen=True, kw_only=True)
 class DeviceReport:
     """Where models will run; `name` is the GPU's."""
 
@@ -164,34 +151,10 @@ class DeviceReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertRequest:
-    """Lift `source` and write the SavedModel to `saved_model`, an absent directory."""
-
-    source: SourceRequest
-    saved_model: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class ConvertResult:
     """What the reader found in the artifact that was converted."""
 
     summary: SourceSummary
-
-
-@dataclass(frozen=True, kw_only=True)
-class VerifyRequest:
-    """Compare the SavedModel as published with the source's own graph.
-
-    `reference` is where the exact run leaves the baseline's answers for the as-run one.
-    """
-
-    source: SourceRequest
-    saved_model: str
-    mode: Literal["exact", "as_run"]
-    tolerance: float
-    reference: str = ""
-    device: Literal["cpu", "gpu"] = "cpu"
-    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,20 +190,6 @@ class ParityResult:
     reason: str = ""
     notes: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchmarkRequest:
-    """Measure one signature of source and candidate against each other.
-
-    `effort` bounds the cost: ``quick`` ends within some seconds a batch size.
-    """
-
-    source: SourceRequest
-    saved_model: str
-    effort: Literal["quick", "full"]
-    device: Literal["cpu", "gpu"] = "cpu"
-    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,8 +27,9 @@ from job.interrupts import interruptible
 from job.manifest import Manifest, load_manifest
 from job.pipeline import Workshop
 from job.pulling import PullAhead, pull_file, with_assets
-from job.records import Artifact, ArtifactOptions, ArtifactReport, DeviceReport, DeviceRequest
+from job.records import Artifact, ArtifactOptions, ArtifactReport, DeviceReport
 from job.report import render_index
+from job.requests import DeviceRequest
 from job.scratch import scratch_directory
 from job.settings import Settings, misspelt, shard_from
 from job.sharding import share_of
@@ -147,8 +148,15 @@ def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scrat
     except NoInput as error:
         remedy = "correct the manifest: paths in it are relative to it"
         raise UsageError("a file that the manifest names is not there", where=error.where, remedy=remedy) from error
-    allow_nonfinite = options.allow_nonfinite or settings.allow_nonfinite
-    return replace(options, samples=samples, goldens=goldens, allow_nonfinite=allow_nonfinite)
+    return replace(
+        options,
+        samples=samples,
+        goldens=goldens,
+        allow_nonfinite=options.allow_nonfinite or settings.allow_nonfinite,
+        allow_lambda=options.allow_lambda or settings.allow_lambda,
+        batch_norm="inference" if settings.batch_norm == "inference" else options.batch_norm,
+        free_batch=options.free_batch or settings.free_batch,
+    )
 
 
 def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:

@@ -47,6 +47,15 @@ class Settings:
     )
     shard_count: int | None = _knob(None, "How many shares there are.", minimum=1)
     log_format: Literal["auto", "json", "text"] = _knob("auto", "auto: text on a terminal, JSON lines elsewhere.")
+    all_forms: bool = _knob(
+        False, "Convert every form of a model that is there in several; default: the one that keeps most."
+    )
+    batch_norm: Literal["as_saved", "inference"] = _knob(
+        "as_saved", "inference: let batch norm that was left in training mode use its moving statistics."
+    )
+    free_batch: bool = _knob(False, "Free a fixed batch dimension where the model proves equal per example.")
+    op_library: str = _knob("", "Load ops from this shared library, pinned by its digest.", metavar="FILE@sha256:HEX")
+    allow_lambda: bool = _knob(False, "Run the Python code that Keras models carry in Lambda layers.")
     allow_nonfinite: bool = _knob(False, "Convert models whose weights hold NaN or infinity.")
 
 

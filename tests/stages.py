@@ -10,18 +10,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from job.errors import DeviceError, Refused
-from job.records import (
-    BenchmarkRequest,
-    BenchmarkResult,
-    ConvertRequest,
-    ConvertResult,
-    DeviceReport,
-    DeviceRequest,
-    ParityResult,
-    SourceRequest,
-    SourceSummary,
-    VerifyRequest,
-)
+from job.records import BenchmarkResult, ConvertResult, DeviceReport, ParityResult, SourceSummary
+from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, SourceRequest, VerifyRequest
 
 
 class Stage(NamedTuple):

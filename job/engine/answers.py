@@ -13,7 +13,8 @@ from job.engine.runners import Baseline
 from job.engine.samples import Sample, candidates, recorded
 from job.engine.source_graph import SourceGraph
 from job.errors import BadInput, UsageError
-from job.records import Signature, VerifyRequest
+from job.records import Signature
+from job.requests import VerifyRequest
 
 Array = NDArray[Any]
 

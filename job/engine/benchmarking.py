@@ -15,7 +15,8 @@ from job.engine import runtime
 from job.engine.runners import Baseline, Candidate
 from job.engine.samples import Sample, candidates, recorded
 from job.engine.source_graph import SourceGraph, read_source
-from job.records import BatchMeasurement, BenchmarkRequest, BenchmarkResult, Signature, TensorSpec
+from job.records import BatchMeasurement, BenchmarkResult, Signature, TensorSpec
+from job.requests import BenchmarkRequest
 
 Array = NDArray[Any]
 

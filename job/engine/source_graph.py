@@ -19,7 +19,8 @@ from job.engine.rewrites import WRITE_OPS
 from job.engine.signatures import read_signatures
 from job.engine.tables import TABLE_OPS, Table, filling_nodes, find_assets, tables_of, vocabulary_nodes
 from job.errors import BadInput
-from job.records import Finding, Format, Signature, SourceRequest, SourceSummary
+from job.records import Finding, Format, Signature, SourceSummary
+from job.requests import SourceRequest
 
 STATE_WRITES: Final = frozenset(
     {*WRITE_OPS, *WRITE_OPS.values(), "LookupTableInsert", "LookupTableInsertV2", "LookupTableRemoveV2"}

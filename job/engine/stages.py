@@ -11,16 +11,8 @@ from job.engine.exporting import export
 from job.engine.lift import lift
 from job.engine.source_graph import read_source
 from job.engine.verifying import verify
-from job.records import (
-    BenchmarkRequest,
-    ConvertRequest,
-    ConvertResult,
-    DeviceReport,
-    DeviceRequest,
-    SourceRequest,
-    SourceSummary,
-    VerifyRequest,
-)
+from job.records import ConvertResult, DeviceReport, SourceSummary
+from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, SourceRequest, VerifyRequest
 
 
 class Stage(NamedTuple):

@@ -10,7 +10,8 @@ from job.engine.formats.base import LoadedMetaGraph
 from job.engine.graph import Edge, Graph, NodeDef, edge_of
 from job.engine.policy import FILE_OPS
 from job.errors import BadInput
-from job.records import Finding, SourceRequest
+from job.records import Finding
+from job.requests import SourceRequest
 
 TABLE_OPS: Final = {
     "HashTable": "HashTableV2",

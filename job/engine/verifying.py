@@ -15,7 +15,8 @@ from job.engine.runners import Candidate
 from job.engine.samples import arrays_of, recorded
 from job.engine.source_graph import SourceGraph, read_source
 from job.errors import UsageError
-from job.records import OutputParity, ParityResult, Signature, TensorSpec, VerifyRequest
+from job.records import OutputParity, ParityResult, Signature, TensorSpec
+from job.requests import VerifyRequest
 
 Array = NDArray[Any]
 Pairs = Sequence[tuple[Array, Array]]

@@ -18,7 +18,7 @@ else:
     os.environ[ONEDNN] = _before
 
 from job.engine import runtime  # noqa: E402 - it imports TensorFlow
-from job.records import SourceRequest  # noqa: E402 - after TensorFlow, with the rest
+from job.requests import SourceRequest  # noqa: E402 - after TensorFlow, with the rest
 from tests.engine.models import Build, Saver, save_checkpoint, v1_graph  # noqa: E402 - it imports TensorFlow
 
 

@@ -13,7 +13,8 @@ from job.engine.exporting import export
 from job.engine.lift import lift
 from job.engine.runners import Candidate
 from job.engine.source_graph import SourceGraph, read_source
-from job.records import ArtifactOptions, Format, Signature, SourceRequest
+from job.records import ArtifactOptions, Format, Signature
+from job.requests import SourceRequest
 
 v1 = tf.compat.v1
 Build = Callable[[], object]

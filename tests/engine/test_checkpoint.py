@@ -9,7 +9,7 @@ import tensorflow as tf
 from job.engine.checkpoint import read_tensor, read_values
 from job.engine.source_graph import read_source
 from job.errors import BadInput
-from job.records import SourceRequest
+from job.requests import SourceRequest
 from tests.engine.models import Saver, assert_same, ref, request_of, save_checkpoint, v1, v1_graph
 
 X = np.eye(4, dtype=np.float32)

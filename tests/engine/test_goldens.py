@@ -13,7 +13,8 @@ from job.discovery import discover
 from job.engine.runners import Candidate
 from job.errors import BadInput, JobError, Refused, from_record
 from job.parity import tolerance_for
-from job.records import ConvertRequest, ConvertResult, ParityResult, Signature, SourceRequest, VerifyRequest
+from job.records import ConvertResult, ParityResult, Signature
+from job.requests import ConvertRequest, SourceRequest, VerifyRequest
 from job.storage import open_source
 from job.workers import Forkserver
 

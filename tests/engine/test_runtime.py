@@ -6,7 +6,8 @@ import tensorflow as tf
 from job.engine import runtime
 from job.engine.stages import STAGES, probe_device
 from job.errors import DeviceError
-from job.records import DeviceReport, DeviceRequest
+from job.records import DeviceReport
+from job.requests import DeviceRequest
 
 without_gpu = pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU here")
 

@@ -9,7 +9,8 @@ import tensorflow as tf
 from job.engine.samples import Sample, candidates, recorded
 from job.engine.source_graph import SourceGraph, read_source
 from job.errors import UsageError
-from job.records import ArtifactOptions, Signature, SourceRequest, TensorSpec
+from job.records import ArtifactOptions, Signature, TensorSpec
+from job.requests import SourceRequest
 from tests.engine.models import Saver, converted, ref, v1
 from tests.engine.test_signatures import served, signature
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from job.engine.runners import Baseline
 from job.engine.source_graph import read_source
-from job.records import Format, SourceRequest
+from job.records import Format
+from job.requests import SourceRequest
 from tests.engine.models import Saver, ref, v1, v1_graph
 
 X = np.array([[1.0, 2.0]], np.float32)

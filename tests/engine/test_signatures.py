@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from job.engine.source_graph import read_source
 from job.errors import BadInput
-from job.records import ArtifactOptions, Format, Signature, SourceRequest
+from job.records import ArtifactOptions, Format, Signature
+from job.requests import SourceRequest
 from tests.engine.models import Saver, converted, ref, request_of, started, v1, v1_graph
 
 INFO = v1.saved_model.build_tensor_info

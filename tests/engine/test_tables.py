@@ -10,7 +10,8 @@ from job.engine.runners import Baseline
 from job.engine.source_graph import SourceGraph, read_source
 from job.engine.vocabulary import words_of
 from job.errors import BadInput, Refused
-from job.records import ArtifactOptions, Format, SourceRequest
+from job.records import ArtifactOptions, Format
+from job.requests import SourceRequest
 from tests.engine.models import Saver, assert_same, converted, ref, request_of, v1
 
 WORDS = np.array([b"one", b"two", b"no such", b""], object)

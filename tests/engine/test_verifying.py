@@ -11,7 +11,8 @@ from job.engine.answers import message_of
 from job.engine.verifying import _as_run as as_run
 from job.engine.verifying import verify
 from job.errors import BadInput, UsageError
-from job.records import ArtifactOptions, OutputParity, ParityResult, SourceRequest, VerifyRequest
+from job.records import ArtifactOptions, OutputParity, ParityResult
+from job.requests import SourceRequest, VerifyRequest
 from tests.engine.models import Saver, converted, ref, request_of, v1
 
 KERNEL = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)

@@ -9,7 +9,8 @@ from typing import Final
 
 from job.engine.formats import graph_def, meta_graph, saved_model
 from job.engine.formats.base import LoadedMetaGraph
-from job.records import Format, SourceRequest
+from job.records import Format
+from job.requests import SourceRequest
 
 FORMATS: Final[dict[Format, Callable[[SourceRequest], LoadedMetaGraph]]] = {
     Format.SAVED_MODEL: saved_model.read,

@@ -7,7 +7,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from job.engine.formats.base import LoadedMetaGraph, parse
 from job.errors import BadInput
-from job.records import SourceRequest
+from job.requests import SourceRequest
 
 
 def read(request: SourceRequest) -> LoadedMetaGraph:

@@ -8,7 +8,8 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from job.engine.formats.base import LoadedMetaGraph, checkpoint_of, parse, unpack_any
 from job.errors import BadInput
-from job.records import Finding, SourceRequest
+from job.records import Finding
+from job.requests import SourceRequest
 
 MetaGraphDef: TypeAlias = meta_graph_pb2.MetaGraphDef
 Tags: TypeAlias = tuple[str, ...]

@@ -11,7 +11,8 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from job.engine.formats import FORMATS, base
 from job.engine.source_graph import read_source
 from job.errors import BadInput
-from job.records import ArtifactOptions, Format, SourceRequest
+from job.records import ArtifactOptions, Format
+from job.requests import SourceRequest
 
 
 def graph() -> graph_pb2.GraphDef:

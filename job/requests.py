@@ -1,0 +1,61 @@
+"""What a worker is asked to do, as frozen records: plain data, so that they cross processes as JSON."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from job.records import ArtifactOptions, Format
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRequest:
+    """Where an artifact lies on this machine, and what its owner says about it."""
+
+    format: Format
+    directory: str
+    entry: str
+    options: ArtifactOptions = field(default_factory=ArtifactOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceRequest:
+    """Where models shall run; ``auto`` takes a GPU if TensorFlow lists one."""
+
+    device: Literal["auto", "cpu", "gpu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertRequest:
+    """Lift `source` and write the SavedModel to `saved_model`, an absent directory."""
+
+    source: SourceRequest
+    saved_model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyRequest:
+    """Compare the SavedModel as published with the source's own graph.
+
+    `reference` is where the exact run leaves the baseline's answers for the as-run one.
+    """
+
+    source: SourceRequest
+    saved_model: str
+    mode: Literal["exact", "as_run"]
+    tolerance: float
+    reference: str = ""
+    device: Literal["cpu", "gpu"] = "cpu"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRequest:
+    """Measure one signature of source and candidate against each other.
+
+    `effort` bounds the cost: ``quick`` ends within some seconds a batch size.
+    """
+
+    source: SourceRequest
+    saved_model: str
+    effort: Literal["quick", "full"]
+    device: Literal["cpu", "gpu"] = "cpu"
+    seed: int = 0
