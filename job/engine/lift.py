@@ -13,6 +13,7 @@ from tensorflow.core.function.polymorphism import function_type
 from tensorflow.python.ops import handle_data_util, resource_variable_ops
 
 from job.engine.checkpoint import StoredVariable, read_values
+from job.engine.folding import fold_conditions
 from job.engine.graph import edge_of
 from job.engine.rewrites import to_resources
 from job.engine.shapes import dtype_of, import_tensors
@@ -37,7 +38,8 @@ class LiftedModel(tf.Module):  # type: ignore[misc]
         self.__call__ = functions.get("serving_default", next(iter(functions.values())))
 
     def _function(self, source: SourceGraph, signature: Signature) -> tf.types.experimental.GenericFunction:
-        graph_def, handles = to_resources(source.pruned(signature))
+        outputs = (spec.tensor for spec in signature.outputs)
+        graph_def, handles = to_resources(fold_conditions(source.pruned(signature), source.switches, outputs))
         held = [self.state[name] if name in self.state else self.tables[name] for name in handles]
         body = _imported(source, signature, graph_def, dict(zip(handles.values(), held, strict=True)))
         specs = [
