@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from job.content import Content, Kind
-from job.errors import BadInput, JobError
+from job.errors import BadInput, Incomplete, JobError
 from job.records import StoredObject
 from job.survey import DATA_FILE, Survey
 
@@ -48,6 +48,8 @@ def find_checkpoints(survey: Survey, directory: str) -> tuple[Checkpoint, ...]:
     parts: dict[str, dict[str, StoredObject]] = {}
     files = survey.directories[directory]
     for name, stored in files.items():
+        if name.startswith("._"):  # what a Mac notes beside every file
+            continue
         for prefix, part in _split(name, survey.kind(stored), files):
             parts.setdefault(prefix, {})[part] = stored
     found = (Checkpoint(prefix=directory + prefix, parts=parts[prefix]) for prefix in parts)
@@ -93,7 +95,7 @@ def incomplete(survey: Survey, checkpoint: Checkpoint, missing: Sequence[str], s
     """Return the error that names what is missing and, in `strays`, what lies there under another name."""
     verb = "is" if len(missing) == 1 else "are"
     beside = f"; {shown(strays)} may be a renamed part of it" if strays else ""
-    return BadInput(
+    return Incomplete(
         f"the checkpoint is incomplete: {shown(missing)} {verb} missing{beside}",
         where=survey.where(checkpoint.prefix),
         remedy="give it the name that is missing"
@@ -102,14 +104,18 @@ def incomplete(survey: Survey, checkpoint: Checkpoint, missing: Sequence[str], s
     )
 
 
-def without_graph(survey: Survey, checkpoint: Checkpoint, metas: Sequence[str]) -> BadInput:
-    """Return the error for weights without a graph; `metas` are other checkpoints' graphs beside it."""
+def without_graph(survey: Survey, checkpoint: Checkpoint, metas: Sequence[str], graphs: Sequence[str] = ()) -> BadInput:
+    """Return the error for weights without a graph; beside it are other checkpoints' `metas`, and several `graphs`."""
     meta = f"{checkpoint.name}.meta"
+    if graphs:
+        what = f"a checkpoint without {meta}, and the graphs beside it differ: {shown(graphs)}"
+        return BadInput(what, where=survey.where(checkpoint.prefix), remedy="leave only its own graph beside it")
     copy = f"; if {shown(metas)} holds the same graph, copy it to that name" if metas else ""
-    return BadInput(
+    return Incomplete(
         f"a checkpoint without its graph: {meta} is missing, and weights alone cannot be converted yet",
         where=survey.where(checkpoint.prefix),
-        remedy=f"put {meta} beside it, or give a frozen GraphDef or a SavedModel{copy}",
+        remedy=f"put {meta} or the graph as a GraphDef (.pb, .pbtxt) beside it, and name their directory as the source,"
+        f" or give a frozen GraphDef or a SavedModel{copy}",
     )
 
 

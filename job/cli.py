@@ -20,7 +20,8 @@ log = structlog.get_logger()
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
-INSPECT_KNOBS = ("only", "manifest", "scratch", "stage_timeout_s", "log_format")
+RUN_ONLY_KNOBS = ("source", "dest", "device", "benchmark", "tolerance", "seed", "shard_index", "shard_count")
+INSPECT_KNOBS = tuple(knob.name for knob in knobs.knobs() if knob.name not in RUN_ONLY_KNOBS)
 
 LogFormat = Literal["auto", "json", "text"]
 
@@ -102,6 +103,13 @@ def inspect_command(uri: str, as_json: bool, listing: bool, **chosen: Any) -> in
     return _told(lambda: _inspect(settings, as_json=as_json, details=not listing), settings.log_format)
 
 
+@app.command("survey", context_settings=CONTEXT)
+@_options(tuple(knob.name for knob in knobs.knobs()))
+def survey_command(**chosen: Any) -> int:
+    """Inspect and convert every model under --source, and print what became of each as Markdown."""
+    return _told(lambda: _survey(Settings(**chosen)), chosen["log_format"])
+
+
 def _run(settings: Settings) -> int:
     from job.console import print_summary  # noqa: PLC0415 - a command's own imports keep --help fast
     from job.running import run  # noqa: PLC0415
@@ -116,6 +124,12 @@ def _inspect(settings: Settings, *, as_json: bool, details: bool) -> int:
     from job.inspecting import inspect  # noqa: PLC0415 - a command's own imports keep --help fast
 
     return inspect(settings, os.environ, as_json=as_json, details=details)
+
+
+def _survey(settings: Settings) -> int:
+    from job.surveying import survey  # noqa: PLC0415 - a command's own imports keep --help fast
+
+    return survey(settings, os.environ)
 
 
 def _told(work: Callable[[], int], log_format: LogFormat) -> int:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from job import wording
+from job.inspection import Inspected
 from job.logs import Outlet, is_terminal
-from job.records import Artifact, ArtifactReport, Finding, Listing, Signature, SourceSummary
+from job.records import Artifact, ArtifactReport, Finding, Format, Listing, Signature, SourceSummary
 from job.redaction import printable, redacted
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ class Progress:
 
     def artifact_finished(self, report: ArtifactReport) -> None:
         """Count the artifact as done and show it no longer."""
+
+    def archive_opened(self, name: str, count: int) -> None:
+        """Count the artifacts in an archive in place of it."""
 
 
 @contextmanager
@@ -76,6 +80,11 @@ class _TerminalProgress(Progress):
         self._finished += 1
         self._bars.update(self._whole, description=self._count())
 
+    def archive_opened(self, name: str, count: int) -> None:
+        self._bars.remove_task(self._artifacts.pop(name))
+        self._total += count - 1
+        self._bars.update(self._whole, description=self._count())
+
     def _count(self) -> str:
         return f"{self._finished} of {self._total} artifacts done"
 
@@ -101,15 +110,27 @@ def print_listing(listing: Listing) -> None:
         _print(_table(("left alone", "reason"), [(left.key, left.reason) for left in listing.left_alone]))
 
 
-def print_details(artifact: Artifact, summary: SourceSummary) -> None:
-    """Print what a reader found in one artifact."""
-    _print(f"{_safe(artifact.name)}: {wording.FORMAT_NAMES[summary.format]}, {wording.size(artifact.size_bytes)}")
-    _print(f"  produced by {_safe(summary.producer) or 'an unnamed version'}; {summary.node_count:,} nodes")
-    _print(f"  {summary.variable_count:,} variables, {wording.size(summary.variables_bytes)}")
+def print_details(one: Inspected) -> None:
+    """Print what is in one artifact, what its owner should know of it, and at last whether it will convert."""
+    artifact, error = one.artifact, one.error
+    _print(f"\n{_safe(artifact.name)}: {wording.FORMAT_NAMES[artifact.format]}, {wording.size(artifact.size_bytes)}")
+    if one.summary is not None:
+        _print_summary_of(one.summary)
+    if error is None:
+        _print("  will convert")
+    else:
+        _print(f"  will not convert, code {error.exit_code} ({error.code_name}): {_safe(wording.error(error))}")
+
+
+def _print_summary_of(summary: SourceSummary) -> None:
+    if summary.node_count:
+        _print(f"  produced by {_safe(summary.producer) or 'an unnamed version'}; {summary.node_count:,} nodes")
+    if summary.signatures:  # else it is not known which variables the model needs
+        _print(f"  {summary.variable_count:,} variables, {wording.size(summary.variables_bytes)}")
     for signature in summary.signatures:
         _print(f"  signature {_safe(signature.key)} ({_safe(signature.method)})")
         _print(_indented(_table(("", "key", "tensor", "type and shape"), _tensor_rows(signature))))
-    for finding in summary.findings:
+    for finding in wording.weightiest_first(summary.findings):
         _print(f"  {finding.severity}: {_safe(_finding(finding))}")
 
 
@@ -120,7 +141,9 @@ def _summary_row(report: ArtifactReport) -> Row:
 
 def _listing_row(artifact: Artifact) -> Row:
     problem = artifact.problem
-    plan = f"nothing, code {problem.exit_code}: {wording.error(problem)}" if problem else "convert, verify, publish"
+    plan = "open, and convert what it holds" if artifact.format is Format.ARCHIVE else "convert, verify, publish"
+    if problem:
+        plan = f"nothing, code {problem.exit_code}: {wording.error(problem)}"
     return (artifact.name, wording.FORMAT_NAMES[artifact.format], wording.size(artifact.size_bytes), plan)
 
 

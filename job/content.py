@@ -1,12 +1,23 @@
 """What a file is, told by its first bytes and never by its name."""
 
 import re
+import tarfile
+import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from job.messages import is_graph_def, is_meta_graph, is_onnx, is_saved_model
+from job.messages import (
+    first_nodes,
+    first_nodes_of_text,
+    has_variables,
+    is_graph_def,
+    is_meta_graph,
+    is_onnx,
+    is_saved_model,
+)
 from job.wire import Field, Walk, walk
 
 HEAD_BYTES: Final = 65_536
@@ -31,12 +42,15 @@ class Kind(str, Enum):
     ONNX = "onnx"
     PYTORCH = "pytorch"
     ZIP = "zip"
-    GZIP = "gzip"
     TAR = "tar"
+    GZIP = "gzip"
+    BZIP2 = "bzip2"
+    XZ = "xz"
     GIT_LFS_POINTER = "git_lfs_pointer"
     HTML = "html"
     XML = "xml"
     JSON = "json"
+    LABEL_MAP = "label_map"
     TEXT = "text"
     EMPTY = "empty"
     UNKNOWN = "unknown"
@@ -44,11 +58,17 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What `sniff` found: the kind, what is wrong with it, and a checkpoint index's number of data files."""
+    """What `sniff` found: the kind, and what is wrong with it.
+
+    `shard_count` is a checkpoint index's number of data files. Of a GraphDef, `nodes` are the
+    first ones, each as its name and op, and `has_variables` says that some were seen: such a graph is not frozen.
+    """
 
     kind: Kind
     damage: str = ""
     shard_count: int = 0
+    nodes: tuple[str, ...] = ()
+    has_variables: bool = False
 
 
 _GIVE_ORIGIN: Final = "give the SavedModel, frozen GraphDef or checkpoint with .meta that it was made from"
@@ -70,18 +90,17 @@ MEANINGS: Final[Mapping[Kind, tuple[str, str]]] = {
         "a checkpoint of the first format",
         "put it beside its .meta, under the same name without .meta",
     ),
-    Kind.KERAS_H5: (
-        "a Keras HDF5 model, which is not converted yet",
-        "load it under TensorFlow 1.15, save it with tf.keras.experimental.export_saved_model, and give that",
-    ),
+    Kind.KERAS_H5: ("a Keras HDF5 model", "give it a name of its own, such as model.h5"),
     Kind.KERAS_ZIP: ("a Keras 3 model, which needs no conversion", "load it with tf.keras.models.load_model"),
     Kind.HDF5: ("an HDF5 file that Keras did not write", "give a Keras model or a TensorFlow graph"),
     Kind.TFLITE: ("a TensorFlow Lite model", _GIVE_ORIGIN),
     Kind.ONNX: ("an ONNX model", _GIVE_ORIGIN),
     Kind.PYTORCH: ("a PyTorch file", "give a TensorFlow model"),
     Kind.ZIP: ("a zip archive", _UNPACK),
-    Kind.GZIP: ("a gzip archive", _UNPACK),
     Kind.TAR: ("a tar archive", _UNPACK),
+    Kind.GZIP: ("a file compressed with gzip", _UNPACK),
+    Kind.BZIP2: ("a file compressed with bzip2", _UNPACK),
+    Kind.XZ: ("a file compressed with xz", _UNPACK),
     Kind.GIT_LFS_POINTER: (
         "a Git LFS pointer, not the file itself",
         "run `git lfs pull` in its repository and copy it again",
@@ -89,6 +108,7 @@ MEANINGS: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.HTML: ("an HTML page", "download the file itself; this may be an error or a login page"),
     Kind.XML: ("an XML document", "download the file itself; this may be a store's error message"),
     Kind.JSON: ("a JSON document", "give the file that holds the graph"),
+    Kind.LABEL_MAP: ("a label map, which names a model's classes", "give the file that holds the graph"),
     Kind.TEXT: ("text that describes no graph", "give the file that holds the graph"),
     Kind.EMPTY: ("empty", _COPY_AGAIN),
     Kind.UNKNOWN: ("of no format that is known here, and no TensorFlow graph", _COPY_AGAIN),
@@ -120,7 +140,9 @@ def _by_wire(head: bytes, size_bytes: int) -> Content:
     kind = next((kind for told, kind in _MESSAGES if told(seen)), Kind.UNKNOWN)
     if kind is Kind.UNKNOWN:
         return _UNKNOWN
-    return Content(kind=kind, damage=_damage(seen, kind, len(head), size_bytes))
+    content = Content(kind=kind, damage=_damage(seen, kind, len(head), size_bytes))
+    is_graph = kind is Kind.GRAPH_DEF
+    return replace(content, nodes=first_nodes(seen), has_variables=has_variables(head)) if is_graph else content
 
 
 def _damage(seen: Walk, kind: Kind, head_bytes: int, size_bytes: int) -> str:
@@ -179,12 +201,13 @@ def _first_literal(head: bytes) -> bytes:
 _MAGIC: Final[tuple[tuple[int, bytes, Kind], ...]] = (
     (0, b"version https://git-lfs.github.com/spec/", Kind.GIT_LFS_POINTER),
     (4, b"TFL3", Kind.TFLITE),
-    (0, b"\x1f\x8b", Kind.GZIP),
-    (257, b"ustar", Kind.TAR),
+    (0, b"BZh", Kind.BZIP2),
+    (0, b"\xfd7zXZ\0", Kind.XZ),
     # the number that torch.save writes first, behind two bytes of pickle's own
     (2, b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", Kind.PYTORCH),
 )
-_KERAS_MARKS: Final = (b"layer_names", b"keras_version")  # attributes of the root group, near the file's start
+_KERAS_MARKS: Final = (b"layer_names", b"keras_version", b"model_config", b"model_weights")
+"""Attributes and groups of an HDF5 file's root, whose names lie near the file's start."""
 
 
 def _by_magic(head: bytes, _size_bytes: int) -> Content:
@@ -192,6 +215,10 @@ def _by_magic(head: bytes, _size_bytes: int) -> Content:
         return Content(kind=Kind.KERAS_H5 if any(mark in head for mark in _KERAS_MARKS) else Kind.HDF5)
     if head.startswith(b"PK\x03\x04"):
         return Content(kind=_zip_kind(head))
+    if head.startswith(b"\x1f\x8b"):
+        return Content(kind=Kind.TAR if _is_tar(_inflated(head)) else Kind.GZIP)
+    if _is_tar(head):
+        return Content(kind=Kind.TAR)
     found = (kind for offset, magic, kind in _MAGIC if head.startswith(magic, offset))
     return Content(kind=next(found, Kind.UNKNOWN))
 
@@ -202,6 +229,21 @@ def _zip_kind(head: bytes) -> Kind:
     return Kind.KERAS_ZIP if b"metadata.json" in head and b"config.json" in head else Kind.ZIP
 
 
+def _is_tar(head: bytes) -> bool:
+    """Tell a tar archive by its first header, which carries a checksum of itself."""
+    with suppress(tarfile.HeaderError):
+        tarfile.TarInfo.frombuf(head[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+        return True
+    return False
+
+
+def _inflated(head: bytes) -> bytes:
+    """Return the first block of what gzip compressed; empty where it cannot be had."""
+    with suppress(zlib.error):
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, tarfile.BLOCKSIZE)
+    return b""
+
+
 _BLANK: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|#[^\n]*(?:\n|$))*")  # byte order mark, spaces, comments
 _TEXTS: Final[tuple[tuple[re.Pattern[bytes], Kind], ...]] = (
     (re.compile(rb"<!doctype html|<html|<head", re.IGNORECASE), Kind.HTML),
@@ -210,6 +252,7 @@ _TEXTS: Final[tuple[tuple[re.Pattern[bytes], Kind], ...]] = (
     (re.compile(rb"saved_model_schema_version\s*:|meta_graphs\s*:?\s*[{<]"), Kind.SAVED_MODEL_TEXT),
     (re.compile(rb"(meta_info_def|graph_def)\s*:?\s*[{<]"), Kind.META_GRAPH_TEXT),
     (re.compile(rb"(node|library|versions)\s*:?\s*[{<]"), Kind.GRAPH_DEF_TEXT),
+    (re.compile(rb"item\s*:?\s*[{<]"), Kind.LABEL_MAP),
 )
 
 
@@ -218,7 +261,11 @@ def _by_text(head: bytes, _size_bytes: int) -> Content:
     start = blank.end() if blank else 0
     kind = next((kind for pattern, kind in _TEXTS if pattern.match(head, start)), Kind.TEXT)
     loose = kind in (Kind.TEXT, Kind.JSON)  # the others say more about themselves than two characters
-    return _UNKNOWN if loose and not _is_text(head) else Content(kind=kind)
+    if loose and not _is_text(head):
+        return _UNKNOWN
+    is_graph = kind is Kind.GRAPH_DEF_TEXT
+    nodes, variables = (first_nodes_of_text(head), has_variables(head)) if is_graph else ((), False)
+    return Content(kind=kind, nodes=nodes, has_variables=variables)
 
 
 def _is_text(head: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Final
@@ -17,9 +16,20 @@ from job.checkpoints import (
     variables_of,
     without_graph,
 )
-from job.content import MEANINGS, Kind
+from job.companions import (
+    GRAPH_DEFS,
+    TRAINING_GRAPH,
+    architecture_of,
+    exported_assets,
+    graph_of,
+    is_same_model,
+    unfrozen_graphs,
+    with_texts,
+)
+from job.content import MEANINGS, Content, Kind
 from job.errors import BadInput, JobError, NoInput
-from job.naming import matches, name_of, told_apart
+from job.forms import best_forms, newest_steps
+from job.naming import matches, may_match_below, told_apart
 from job.records import Artifact, Format, LeftAlone, Listing, StoredObject
 from job.storage.base import Storage
 from job.survey import COMPANION_FILES, DATA_FILE, SAVED_MODEL_FILES, Survey, take_survey, why_not_read
@@ -32,44 +42,61 @@ _FORMATS: Final = {
     Kind.GRAPH_DEF: Format.GRAPH_DEF,
     Kind.GRAPH_DEF_TEXT: Format.GRAPH_DEF,
     Kind.CHECKPOINT_INDEX: Format.CHECKPOINT,
-    Kind.KERAS_H5: Format.KERAS_H5,
 }
-_GRAPH_DEFS: Final = (Kind.GRAPH_DEF, Kind.GRAPH_DEF_TEXT)
+"""What a file that stands alone claims to be; of these only a GraphDef can be whole."""
+
+_ARCHIVES: Final = (Kind.TAR, Kind.ZIP)
+_COMPRESSED: Final = (Kind.BZIP2, Kind.XZ)
+"""Of these the first bytes do not say whether they hold an archive; their names do."""
+_TAR_NAME: Final = re.compile(r".*\.(tar(\.(gz|bz2|xz))?|tgz|tbz2?|txz)", re.IGNORECASE | re.DOTALL)
+_OTHER_ZIPS: Final = re.compile(
+    r".*\.(aar|apk|docx|egg|epub|ipa|jar|kmz|mar|nupkg|od[pst]|pptx|vsix|war|whl|xlsx)", re.IGNORECASE | re.DOTALL
+)
 _SAVED_MODELS: Final = (Kind.SAVED_MODEL, Kind.SAVED_MODEL_TEXT)
 
 _CLAIMS: Final = {
     ".pb": (),
-    ".pbtxt": (Kind.TEXT,),
+    ".pbtxt": (Kind.TEXT, Kind.LABEL_MAP),
     ".h5": (Kind.HDF5,),
     ".hdf5": (Kind.HDF5,),
+    ".keras": (Kind.KERAS_ZIP,),
     ".ckpt": (Kind.PYTORCH,),
+    ".tar": (),
+    ".zip": (Kind.KERAS_ZIP, Kind.PYTORCH),
 }
 """Suffixes that promise a TF1 model, and what may bear them without breaking that promise."""
 
-_TEXT_SUFFIXES: Final = (".txt", ".vocab", ".labels", ".tsv", ".csv", ".json")
-_TEXT_BYTES: Final = 64 * 2**20
-_TEXT_COUNT: Final = 100  # more is a data set
 _NAMES_COMPARED: Final = 5000
 
 
-def discover(storage: Storage, *, only: str) -> Listing:
+def discover(storage: Storage, *, only: str, all_forms: bool = False, under: str = "") -> Listing:
     """Return what is under a source; artifacts whose name `only` does not fit are not mentioned.
 
     An artifact that cannot be converted is listed with its `problem`. Of several steps of one
-    checkpoint the newest that `only` fits is taken. Raises `NoInput` if no artifact is left, and
-    what `storage` raises.
+    checkpoint the newest that `only` fits is taken, and of several forms of one model that which
+    keeps most, unless `all_forms`. `under` is the name of the archive that `storage` was unpacked
+    from; archives in it are left alone. Raises `NoInput` if no artifact is left, and what
+    `storage` raises.
     """
-    survey = take_survey(storage)
-    found = tuple(told_apart(_with_texts(survey, tuple(_artifacts(survey)))))
-    matching = [artifact for artifact in found if matches(artifact.name, only)]
+    survey = take_survey(storage, under)
+    found = tuple(told_apart(with_texts(survey, tuple(_artifacts(survey)))))
+    matching = [artifact for artifact in found if _is_wanted(artifact, only)]
     left_alone = tuple(_left_alone(survey, found))
     if not matching:
         raise _nothing(survey, only, found, left_alone)
-    newest, older = _newest(matching)
+    newest, older = newest_steps(survey, matching)
+    best, lesser = (newest, []) if all_forms else best_forms(survey, newest)
+    taken = {stored.key for artifact in best for stored in artifact.objects}
+    left = {one.key: one for one in (*left_alone, *older, *lesser) if one.key not in taken}
     return Listing(
-        artifacts=tuple(sorted(newest, key=lambda artifact: artifact.name)),
-        left_alone=tuple(sorted((*left_alone, *older), key=lambda left: left.key)),
+        artifacts=tuple(sorted(best, key=lambda artifact: artifact.name)),
+        left_alone=tuple(left[key] for key in sorted(left)),
     )
+
+
+def _is_wanted(artifact: Artifact, only: str) -> bool:
+    is_archive = artifact.format is Format.ARCHIVE
+    return matches(artifact.name, only) or (is_archive and may_match_below(artifact.name, only))
 
 
 def _artifacts(survey: Survey) -> Iterator[Artifact]:
@@ -79,9 +106,10 @@ def _artifacts(survey: Survey) -> Iterator[Artifact]:
         checkpoints = find_checkpoints(survey, directory)
         yield from _checkpoints(survey, directory, checkpoints)
         taken = {stored.key for checkpoint in checkpoints for stored in checkpoint.parts.values()}
+        taken |= set(_graphs_taken(survey, directory, checkpoints))
         for name, stored in survey.directories[directory].items():
             part_of_model = (directory in survey.owned and name in SAVED_MODEL_FILES) or stored.key in taken
-            if not part_of_model and not (checkpoints and name == "graph.pbtxt"):
+            if not part_of_model:
                 yield from _file(survey, stored)
 
 
@@ -91,7 +119,7 @@ def _artifact(
     """Return an artifact with the first of its faults."""
     problem = next((fault.to_record(stage="discover") for fault in faults), None)
     return Artifact(
-        name=name_of(entry, survey.uri),
+        name=survey.name(entry),
         format=format_,
         entry=entry,
         objects=tuple(sorted(objects, key=lambda stored: stored.key)),
@@ -103,8 +131,8 @@ def _saved_model(survey: Survey, root: str) -> Artifact:
     beside = survey.directories.get(root, {})
     mains = [beside[name] for name in SAVED_MODEL_FILES if name in beside]
     owned = survey.owned[root]
-    if mains and not any(name.startswith("variables/") for name in owned) and survey.kind(mains[0]) in _GRAPH_DEFS:
-        return _artifact(survey, Format.GRAPH_DEF, mains[0].key, mains[:1], survey.faults(mains[0], _GRAPH_DEFS))
+    if mains and not any(name.startswith("variables/") for name in owned) and survey.kind(mains[0]) in GRAPH_DEFS:
+        return _artifact(survey, Format.GRAPH_DEF, mains[0].key, mains[:1], survey.faults(mains[0], GRAPH_DEFS))
     companions = [stored for name, stored in beside.items() if name in COMPANION_FILES]
     objects = [*mains[:1], *companions, *owned.values()]
     return _artifact(
@@ -120,7 +148,7 @@ def _saved_model_faults(survey: Survey, root: str, mains: Sequence[StoredObject]
             remedy="put saved_model.pb back, or give the frozen GraphDef",
         )
     for main in mains[:1]:
-        if survey.kind(main) in _GRAPH_DEFS:
+        if survey.kind(main) in GRAPH_DEFS:
             yield BadInput(
                 f"a GraphDef lies under the name {PurePosixPath(main.key).name}, where a SavedModel should be",
                 where=survey.where(main.key),
@@ -141,22 +169,39 @@ def _checkpoints(survey: Survey, directory: str, checkpoints: Sequence[Checkpoin
     strays = [checkpoint.name + part for checkpoint in checkpoints if checkpoint.is_stray for part in checkpoint.parts]
     metas = [f"{checkpoint.name}.meta" for checkpoint in checkpoints if ".meta" in checkpoint.parts]
     state = [stored for name, stored in survey.directories[directory].items() if name == "checkpoint"]
+    graphs = unfrozen_graphs(survey, directory)
     for checkpoint in whole if any(missing[checkpoint.prefix] for checkpoint in whole) else checkpoints:
-        faults = _checkpoint_faults(survey, checkpoint, missing[checkpoint.prefix], strays, metas)
-        format_ = Format.META_GRAPH if ".meta" in checkpoint.parts else Format.CHECKPOINT
-        yield _artifact(survey, format_, checkpoint.prefix, [*checkpoint.parts.values(), *state], faults)
+        has_meta = ".meta" in checkpoint.parts
+        graph = () if has_meta else graph_of(survey, checkpoint.prefix, graphs)
+        names = [survey.name(one.key) for one in graphs]
+        lack = None if has_meta or graph else without_graph(survey, checkpoint, metas, names)
+        faults = _checkpoint_faults(survey, checkpoint, missing[checkpoint.prefix], strays, lack)
+        format_ = Format.META_GRAPH if has_meta else Format.CHECKPOINT
+        objects = [*checkpoint.parts.values(), *state, *graph, *exported_assets(survey, checkpoint.prefix)]
+        yield _artifact(survey, format_, checkpoint.prefix, objects, faults)
 
 
 def _checkpoint_faults(
-    survey: Survey, checkpoint: Checkpoint, missing: Sequence[str], strays: Sequence[str], metas: Sequence[str]
+    survey: Survey, checkpoint: Checkpoint, missing: Sequence[str], strays: Sequence[str], lack: JobError | None
 ) -> Iterator[JobError]:
+    """Yield what is wrong with a checkpoint; `lack` says that its graph is not there."""
     yield from file_faults(survey, checkpoint)
-    has_meta = ".meta" in checkpoint.parts
     if missing:
-        names = missing if has_meta else (*missing, f"{checkpoint.name}.meta")
+        names = missing if lack is None else (*missing, f"{checkpoint.name}.meta")
         yield incomplete(survey, checkpoint, names, () if checkpoint.is_stray else strays)
-    if not has_meta:
-        yield without_graph(survey, checkpoint, metas)
+    if lack is not None:
+        yield lack
+
+
+def _graphs_taken(survey: Survey, directory: str, checkpoints: Sequence[Checkpoint]) -> Iterator[str]:
+    """Yield the GraphDefs that are no models of their own: their variables' values are in the checkpoints beside."""
+    graphs = unfrozen_graphs(survey, directory) if checkpoints else ()
+    for checkpoint in checkpoints:
+        if ".meta" in checkpoint.parts:
+            yield f"{directory}{TRAINING_GRAPH}"
+            yield from (graph.key for graph in graphs if is_same_model(graph.key, checkpoint.prefix))
+        else:
+            yield from (graph.key for graph in graph_of(survey, checkpoint.prefix, graphs) or graphs)
 
 
 def _file(survey: Survey, stored: StoredObject) -> Iterator[Artifact]:
@@ -164,78 +209,24 @@ def _file(survey: Survey, stored: StoredObject) -> Iterator[Artifact]:
     if stored.key not in survey.looks:
         return
     kind = survey.kind(stored)
-    suffix = PurePosixPath(stored.key).suffix.lower()
-    if kind in _GRAPH_DEFS:
-        yield _artifact(survey, Format.GRAPH_DEF, stored.key, [stored], survey.faults(stored, _GRAPH_DEFS))
+    suffix = ".tar" if _TAR_NAME.fullmatch(stored.key) else PurePosixPath(stored.key).suffix.lower()
+    if kind in GRAPH_DEFS:
+        yield _artifact(survey, Format.GRAPH_DEF, stored.key, [stored], survey.faults(stored, GRAPH_DEFS))
+    elif kind is Kind.KERAS_H5:
+        yield _artifact(survey, Format.KERAS_H5, stored.key, [stored, *architecture_of(survey, stored)], ())
+    elif _is_archive(kind, stored.key):
+        if not survey.under:
+            yield _artifact(survey, Format.ARCHIVE, stored.key, [stored], ())
     elif kind in _FORMATS:
         yield _artifact(survey, _FORMATS[kind], stored.key, [stored], survey.faults(stored, ()))
     elif suffix in _CLAIMS and kind not in _CLAIMS[suffix]:
         yield _artifact(survey, Format.UNREADABLE, stored.key, [stored], survey.faults(stored, ()))
 
 
-def _with_texts(survey: Survey, artifacts: Sequence[Artifact]) -> Iterator[Artifact]:
-    """Add to each sound artifact the text files in its directory and below that no other is nearer to.
-
-    Graphs name their vocabularies by absolute paths of machines that are gone; the files
-    themselves usually lie beside the model.
-    """
-    homes = {_home(artifact) for artifact in artifacts if artifact.problem is None}
-    texts: dict[str, list[StoredObject]] = {}
-    for directory, files in survey.directories.items():
-        here = [stored for stored in files.values() if _is_text(stored)]
-        home = next((above for above in _upwards(directory) if above in homes), None) if here else None
-        if home is not None:
-            texts.setdefault(home, []).extend(here)
-    for home, below in texts.items():
-        texts[home] = sorted(below, key=lambda stored: (stored.key.count("/"), stored.key))[:_TEXT_COUNT]
-    for artifact in artifacts:
-        beside = texts.get(_home(artifact), []) if artifact.problem is None else []
-        objects = sorted((*artifact.objects, *beside), key=lambda stored: stored.key)
-        yield replace(artifact, objects=tuple(objects))
-
-
-def _home(artifact: Artifact) -> str:
-    inside = f"{artifact.entry}/" if artifact.format is Format.SAVED_MODEL and artifact.entry else artifact.entry
-    return inside[: inside.rfind("/") + 1]
-
-
-def _is_text(stored: StoredObject) -> bool:
-    return stored.key.lower().endswith(_TEXT_SUFFIXES) and stored.size_bytes <= _TEXT_BYTES
-
-
-def _upwards(directory: str) -> Iterator[str]:
-    """Yield a directory's key and those above it, the source's own, which is empty, last."""
-    while directory:
-        yield directory
-        directory = directory[: directory.rfind("/", 0, -1) + 1]
-    yield ""
-
-
-_STEP: Final = re.compile(r"(.*)-(\d+)", re.DOTALL)
-
-
-def _newest(artifacts: Iterable[Artifact]) -> tuple[list[Artifact], list[LeftAlone]]:
-    """Return the artifacts without the older steps of checkpoints, and those steps' files."""
-    taken: list[Artifact] = []
-    steps: dict[str, list[tuple[int, Artifact]]] = {}
-    for artifact in artifacts:
-        step = _STEP.fullmatch(artifact.entry)
-        if step and artifact.format in (Format.META_GRAPH, Format.CHECKPOINT):
-            steps.setdefault(step[1], []).append((int(step[2]), artifact))
-        else:
-            taken.append(artifact)
-    left_alone: list[LeftAlone] = []
-    for series in steps.values():
-        *older, newest = (artifact for _, artifact in sorted(series, key=lambda pair: pair[0]))
-        taken.append(newest)
-        left_alone += (left for artifact in older for left in _superseded(artifact, newest))
-    return taken, left_alone
-
-
-def _superseded(older: Artifact, newest: Artifact) -> Iterator[LeftAlone]:
-    reason = f"{newest.name} is newer; to convert this one, pass --only '{older.name}' or name it as the source"
-    kept = set(newest.objects)
-    return (LeftAlone(key=stored.key, reason=reason) for stored in older.objects if stored not in kept)
+def _is_archive(kind: Kind, key: str) -> bool:
+    if kind in _COMPRESSED:
+        return _TAR_NAME.fullmatch(key) is not None
+    return kind in _ARCHIVES and _OTHER_ZIPS.fullmatch(key) is None
 
 
 def _left_alone(survey: Survey, artifacts: Iterable[Artifact]) -> Iterator[LeftAlone]:
@@ -252,11 +243,21 @@ def _why_left(survey: Survey, name: str, stored: StoredObject) -> str:
         return "a checkpoint's data under a name that no index goes with"
     if name in SAVED_MODEL_FILES:
         return "saved_model.pb beside it is read instead"
-    if name == "graph.pbtxt" and survey.kind(stored) in _GRAPH_DEFS:
+    if isinstance(look, Content):
+        return _why_no_artifact(survey, name, stored, look)
+    return look.what if look else why_not_read(name)
+
+
+def _why_no_artifact(survey: Survey, name: str, stored: StoredObject, look: Content) -> str:
+    meaning = MEANINGS[look.kind][0]
+    if name == TRAINING_GRAPH and look.kind in GRAPH_DEFS:
         return "the graph of a training run, which TensorFlow writes beside its checkpoints"
-    if isinstance(look, JobError):
-        return look.what
-    return why_not_read(name) if look is None else f"it is {MEANINGS[look.kind][0]}"
+    if look.has_variables:
+        way = "take that checkpoint's .meta away, if it has one, and any other graph"
+        return f"a graph whose values are in a checkpoint beside it; to convert this one, {way}"
+    if survey.under and _is_archive(look.kind, stored.key):
+        return f"it is {meaning} within an archive, which is not opened: unpack it and name what is inside"
+    return f"it is {meaning}"
 
 
 def _nothing(survey: Survey, only: str, found: Sequence[Artifact], left_alone: Sequence[LeftAlone]) -> NoInput:

@@ -2,7 +2,8 @@
 
     JobError
     ├─ UsageError           2   flags or manifest are wrong
-    ├─ BadInput            40   corrupt, truncated, incomplete or unsupported artifact
+    ├─ BadInput            40   corrupt, truncated or unsupported artifact
+    │  └─ Incomplete       40   part of it is not there: weights, graph, vocabulary
     ├─ ParityFailed        41   the conversion exceeds its tolerance
     ├─ Refused             42   policy: host-touching, custom or unknown op, limits
     ├─ NoInput             43   nothing under the source, or nothing matched
@@ -66,6 +67,12 @@ class BadInput(JobError):
 
     exit_code = 40
     code_name = "bad_input"
+
+
+class Incomplete(BadInput):
+    """Some of the artifact is not there: it may convert once its owner has put it beside the rest."""
+
+    code_name = "incomplete"
 
 
 class ParityFailed(JobError):
@@ -159,6 +166,7 @@ class CredentialsExpired(Transient):
 ERRORS: Final[tuple[type[JobError], ...]] = (
     UsageError,
     BadInput,
+    Incomplete,
     ParityFailed,
     Refused,
     NoInput,

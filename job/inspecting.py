@@ -1,20 +1,24 @@
-"""``inspect``: what is there and what would be done, without converting anything."""
+"""``inspect``: what is there and what would become of it, without converting anything."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 
 from job import codec
+from job.archives import opened
 from job.console import print_details, print_listing
 from job.discovery import discover
-from job.errors import JobError, exit_code_of, from_record
+from job.errors import JobError, exit_code_of
+from job.inspection import Inspected, Inspection
 from job.interrupts import interruptible
 from job.pulling import pull, with_assets
-from job.records import Artifact, ErrorRecord, LeftAlone, SourceSummary
-from job.redaction import as_known, printable, redacted
+from job.records import Artifact, ConvertResult, ErrorRecord, Format, Listing, SourceSummary
+from job.redaction import as_known
 from job.requests import SourceRequest
 from job.running import options_of, read_manifest
 from job.scratch import scratch_directory
@@ -25,79 +29,108 @@ from job.workers import Forkserver
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inspected:
-    """One artifact: what a reader found in it, or why it will not convert."""
+class Show:
+    """What is done with the findings as they come: with each artifact's, and with the list of what an archive holds."""
 
-    artifact: Artifact
-    summary: SourceSummary | None = None
-    error: ErrorRecord | None = None
+    artifact: Callable[[Inspected], None]
+    archive: Callable[[Listing], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inspection:
-    """What ``inspect --json`` prints."""
+def _keep_silent(_: object) -> None:
+    """Show nothing: a machine reads the whole at the end."""
 
-    uri: str
-    artifacts: tuple[Inspected, ...]
-    left_alone: tuple[LeftAlone, ...]
+
+def _print_archive(inside: Listing) -> None:
+    click.echo()
+    print_listing(inside)
+
+
+SILENT: Final = Show(artifact=_keep_silent, archive=_keep_silent)
 
 
 def inspect(settings: Settings, environment: Mapping[str, str], *, as_json: bool, details: bool) -> int:
     """Print the listing at once, then every artifact's details; return the exit code of what will not convert."""
     with interruptible():
         source = open_source(settings.source)
-        listing = discover(source, only=settings.only)
+        listing = discover(source, only=settings.only, all_forms=settings.all_forms)
+        left_alone = list(listing.left_alone)
         if not as_json:
             print_listing(listing)
-        found = (
-            _read_all(settings, environment, source, listing.artifacts, show=not as_json)
-            if details
-            else [_listed(artifact) for artifact in listing.artifacts]
+        show = (
+            Show(artifact=_keep_silent, archive=lambda inside: left_alone.extend(inside.left_alone))
+            if as_json
+            else Show(artifact=print_details, archive=_print_archive)
         )
+        found = rehearse_all(settings, environment, source, listing, show) if details else _listed_only(listing)
     if as_json:
-        inspection = Inspection(uri=settings.source, artifacts=tuple(found), left_alone=listing.left_alone)
+        inspection = Inspection(uri=settings.source, artifacts=found, left_alone=tuple(left_alone))
         click.echo(codec.dumps(inspection, indent=2))
     return exit_code_of(one.error.exit_code for one in found if one.error)
 
 
-def _read_all(
-    settings: Settings, environment: Mapping[str, str], source: Storage, artifacts: tuple[Artifact, ...], *, show: bool
-) -> list[Inspected]:
+def rehearse_all(
+    settings: Settings, environment: Mapping[str, str], source: Storage, listing: Listing, show: Show
+) -> tuple[Inspected, ...]:
+    """Rehearse the conversion of every artifact of a listing, and show each as soon as it is known.
+
+    The artifacts in an archive come in its place.
+    """
+    found = list[Inspected]()
     with scratch_directory(settings.scratch) as scratch:
-        manifest = read_manifest(settings, [artifact.name for artifact in artifacts], scratch)
-        options = [options_of(settings, manifest, artifact, scratch) for artifact in artifacts]
-        found = list[Inspected]()
+        manifest = read_manifest(settings, listing.artifacts, scratch)
         with Forkserver("exact", scratch, environment) as forkserver:
-            for number, (artifact, said) in enumerate(zip(artifacts, options, strict=True)):
+            each = _opened_each(settings, source, listing.artifacts, scratch, show)
+            for number, (store, artifact) in enumerate(each):
+                said = options_of(settings, manifest, artifact, scratch)
                 directory = str(scratch / f"artifact-{number}")
                 request = SourceRequest(format=artifact.format, directory=directory, entry=artifact.entry, options=said)
-                found.append(_read(settings, forkserver, source, artifact, request))
+                found.append(_rehearsed(settings, forkserver, store, artifact, request))
                 shutil.rmtree(directory, ignore_errors=True)
-                if show:
-                    _show(found[-1])
-        return found
+                show.artifact(found[-1])
+    return tuple(found)
 
 
-def _read(
+def _opened_each(
+    settings: Settings, source: Storage, artifacts: Sequence[Artifact], scratch: Path, show: Show
+) -> Iterator[tuple[Storage, Artifact]]:
+    """Yield every artifact with the store that holds it."""
+    for artifact in artifacts:
+        if artifact.format is not Format.ARCHIVE:
+            yield source, artifact
+            continue
+        with opened(artifact, partial(_pull_archive, source, artifact, scratch), settings, source.uri) as inside:
+            if not inside.has_failed:
+                show.archive(inside.listing)
+            yield from ((inside.storage, found) for found in inside.listing.artifacts)
+
+
+def _pull_archive(source: Storage, archive: Artifact, scratch: Path) -> Path:
+    pull(source, archive, scratch / "archive")
+    return scratch / "archive"
+
+
+def _rehearsed(
     settings: Settings, forkserver: Forkserver, source: Storage, artifact: Artifact, request: SourceRequest
 ) -> Inspected:
     if artifact.problem is not None:
-        return _listed(artifact)
+        return _refused(artifact, artifact.problem)
     try:
         pull(source, with_assets(artifact, request.options), Path(request.directory))
-        summary, _ = forkserver.run("inspect", request, SourceSummary, timeout_s=settings.stage_timeout_s)
+        rehearsal, _ = forkserver.run("inspect", request, ConvertResult, timeout_s=settings.stage_timeout_s)
     except JobError as error:
-        return Inspected(artifact=artifact, error=as_known(error.to_record(), request.directory))
-    return Inspected(artifact=artifact, summary=summary)
+        return _refused(artifact, as_known(error.to_record(), request.directory))
+    if rehearsal.error is not None:
+        return _refused(artifact, as_known(rehearsal.error, request.directory), rehearsal.summary)
+    return Inspected(artifact=artifact, will_convert=True, summary=rehearsal.summary)
 
 
-def _listed(artifact: Artifact) -> Inspected:
-    return Inspected(artifact=artifact, error=artifact.problem)
+def _refused(artifact: Artifact, error: ErrorRecord, summary: SourceSummary | None = None) -> Inspected:
+    return Inspected(artifact=artifact, will_convert=False, summary=summary, error=error)
 
 
-def _show(one: Inspected) -> None:
-    click.echo()
-    if one.summary is not None:
-        print_details(one.artifact, one.summary)
-    elif one.error is not None:
-        click.echo(printable(redacted(f"{one.artifact.name}: will not convert: {from_record(one.error)}")))
+def _listed_only(listing: Listing) -> tuple[Inspected, ...]:
+    """Say what the listing itself knows: whether anything speaks against an artifact, but not that nothing does."""
+    return tuple(
+        _refused(artifact, artifact.problem) if artifact.problem else Inspected(artifact=artifact, will_convert=None)
+        for artifact in listing.artifacts
+    )

@@ -1,11 +1,19 @@
 """The shapes by which TensorFlow's messages are told apart, and ONNX's from them."""
 
 import re
+from itertools import islice
 from typing import Final
 
-from job.wire import Walk, is_message, text_of
+from job.wire import Walk, is_message, text_of, walk
 
 _OP: Final = re.compile(r"[A-Za-z0-9_][\w.>/\\-]*", re.ASCII)
+
+_NODES_KEPT: Final = 16  # that so many nodes have the same names and ops in two files is no chance
+_TEXT_NODE: Final = re.compile(rb'node\s*:?\s*[{<]\s*name\s*:\s*"([^"]*)"\s*op\s*:\s*"([^"]*)"')
+_VARIABLE: Final = re.compile(
+    rb'\x12(?:\x08Variable|\x0aVariableV2|\x0bVarHandleOp)|\bop\s*:\s*"(?:Variable|VariableV2|VarHandleOp)"'
+)
+"""The op of a variable's node: NodeDef{2: op} in bytes, and in text."""
 
 
 def is_saved_model(seen: Walk) -> bool:
@@ -59,6 +67,24 @@ def _is_node(seen: Walk) -> bool:
     """NodeDef{1: name, 2: op … 7}: no graph's node is without the two."""
     texts = {field.number: text_of(field) for field in reversed(seen.fields)}
     return _has_only(seen, 7) and texts.get(1, "") != "" and _OP.fullmatch(texts.get(2, "")) is not None
+
+
+def first_nodes(seen: Walk) -> tuple[str, ...]:
+    """Return the first whole nodes of a GraphDef, each as ``name op``."""
+    bodies = (field.body for field in seen.fields if field.number == 1 and not field.is_cut)
+    texts = ({part.number: text_of(part) for part in walk(body).fields[:2]} for body in islice(bodies, _NODES_KEPT))
+    return tuple(f"{text.get(1, '')} {text.get(2, '')}" for text in texts)
+
+
+def first_nodes_of_text(head: bytes) -> tuple[str, ...]:
+    """Return the first nodes of a GraphDef as text, each as ``name op``."""
+    found = islice(_TEXT_NODE.finditer(head), _NODES_KEPT)
+    return tuple(f"{match[1].decode('utf-8', 'replace')} {match[2].decode('utf-8', 'replace')}" for match in found)
+
+
+def has_variables(head: bytes) -> bool:
+    """Tell whether some node of a GraphDef, binary or text, is a variable."""
+    return _VARIABLE.search(head) is not None
 
 
 def _is_library(seen: Walk) -> bool:

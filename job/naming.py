@@ -1,9 +1,11 @@
 """The names of artifacts: where their results go, and how a user picks them."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import Final
 from urllib.parse import quote
 
 from job.records import Artifact
@@ -22,6 +24,38 @@ def name_of(entry: str, uri: str) -> str:
 def matches(name: str, pattern: str) -> bool:
     """Tell whether a case-sensitive glob fits an artifact's name or a directory that it lies in."""
     return any(fnmatchcase(candidate, pattern) for candidate in (name, *_parents(name)))
+
+
+def may_match_below(name: str, pattern: str) -> bool:
+    """Tell whether a glob may fit something that lies in the artifact `name`, of which nothing is known yet."""
+    fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    return fixed.startswith(f"{name}/") or (fixed != pattern and f"{name}/".startswith(fixed))
+
+
+_NO_NAMES: Final = frozenset(
+    {"checkpoint", "ckpt", "def", "eval", "export", "exported", "frozen", "graph", "graphdef", "inf", "infer"}
+    | {"inference", "model", "output", "saved", "savedmodel", "tensorflow", "tf", "train"}
+)
+"""Words in the names of models that only say that they are some."""
+
+
+def words_of(name: str) -> frozenset[str]:
+    """Return the words of a file's name, in lower case."""
+    return frozenset(re.split(r"[\W_]+", name.lower()))
+
+
+def own_name(name: str, directory: str) -> str:
+    """Return what a file's name says beside that it is a model's: of ``resnet_v1_frozen`` it is ``resnet_v1``.
+
+    Empty where that is nothing, as of ``frozen_inference_graph``, or no more than its directory's name says.
+    """
+    above = _own_words(directory.removesuffix("/").rpartition("/")[2])
+    own = _own_words(name)
+    return "" if own == above else "_".join(own)
+
+
+def _own_words(name: str) -> list[str]:
+    return [word for word in re.split(r"[\W_]+", name.lower()) if word and word not in _NO_NAMES]
 
 
 def told_apart(artifacts: Iterable[Artifact]) -> Iterator[Artifact]:

@@ -65,7 +65,7 @@ def compare(baseline: Array, candidate: Array, *, tolerance: float) -> Compariso
         dtype=_dtype_name(baseline.dtype),
         tolerance=tolerance if is_float else 0.0,
     )
-    if mismatch := _mismatch_of_form(baseline, candidate):
+    if mismatch := mismatch_of_form(baseline, candidate):
         return replace(blank, verdict="failed", reason=mismatch)
     if baseline.size == 0:
         return replace(blank, verdict="not_run", reason="the output has no elements")
@@ -117,7 +117,8 @@ def _dtype_name(dtype: "np.dtype[Any]") -> str:
     return dtype.names[0] if dtype.names else dtype.name  # TensorFlow's qint8 is a structure of that one field
 
 
-def _mismatch_of_form(baseline: Array, candidate: Array) -> str:
+def mismatch_of_form(baseline: Array, candidate: Array) -> str:
+    """Say how types or shapes differ; empty where they do not."""
     ours, theirs = _dtype_name(candidate.dtype), _dtype_name(baseline.dtype)
     if ours != theirs:
         return f"the type differs: baseline {theirs}, candidate {ours}"

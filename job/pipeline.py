@@ -12,10 +12,11 @@ from typing import TypeVar
 
 import structlog
 
-from job import codec, publishing
+from job import codec, gate, keras_file, publishing
 from job.console import Progress
 from job.errors import Internal, JobError, LocalIOError, ParityFailed, from_record
 from job.logs import capture
+from job.pinned import parse_op_library
 from job.pulling import PullAhead
 from job.records import (
     Artifact,
@@ -25,12 +26,14 @@ from job.records import (
     Commit,
     ConvertResult,
     DeviceReport,
+    Format,
+    KerasResult,
     ParityResult,
     StageTiming,
 )
 from job.redaction import as_known
 from job.report import render_html
-from job.requests import BenchmarkRequest, ConvertRequest, SourceRequest, VerifyRequest
+from job.requests import BenchmarkRequest, ConvertRequest, KerasRequest, SourceRequest, VerifyRequest
 from job.settings import Settings
 from job.storage.base import Storage
 from job.storage.files import digest_of, local_io
@@ -128,24 +131,40 @@ class Attempt:
     def _make(self) -> None:
         """Convert and prove; what fails its parity raises `ParityFailed`."""
         request = SourceRequest(
-            format=self._artifact.format, directory=str(self._source), entry=self._artifact.entry, options=self._options
+            format=self._artifact.format,
+            directory=str(self._source),
+            entry=self._artifact.entry,
+            options=self._options,
+            device=self._shop.device.device,
         )
         saved_model = str(self._out / "saved_model")
-        converted = self._stage(
-            "exact", "convert", ConvertRequest(source=request, saved_model=saved_model), ConvertResult
-        )
+        while unproven := [one for one in self._try(request, saved_model) if one not in request.unproven]:
+            log.warning("made_again", without=unproven)
+            shutil.rmtree(saved_model, ignore_errors=True)
+            request = replace(request, unproven=(*request.unproven, *unproven))
+        for parity in filter(None, (self.report.parity, self.report.as_run)):
+            if parity.verdict == "failed":
+                raise ParityFailed(gate.failure(parity), remedy="see the parity table in its report")
+        if request.format is Format.KERAS_H5:
+            self._hold_in_keras(request)
+        self._benchmark(request, saved_model)
+
+    def _try(self, request: SourceRequest, saved_model: str) -> list[str]:
+        """Convert and compare; return what the job added of its own and could not prove."""
+        wanted = ConvertRequest(source=request, saved_model=saved_model)
+        converted = self._stage("exact", "convert", wanted, ConvertResult)
         self._update(summary=converted.summary)
+        if converted.error is not None:
+            raise from_record(converted.error)
         exact = self._verify("exact", request, saved_model)
         self._update(parity=exact)
+        if unproven := gate.unproven(converted.summary, exact, "failed"):
+            return unproven
         as_run = self._verify("as_run", request, saved_model)
-        self._update(as_run=as_run)
-        for parity in (exact, as_run):
-            if parity.verdict == "failed":
-                raise ParityFailed(
-                    f"the SavedModel differs from the TF1 graph: {parity.reason}",
-                    remedy="see the parity table in its report",
-                )
-        self._benchmark(request, saved_model)
+        self._update(parity=gate.proven(exact, as_run), as_run=as_run)
+        return gate.unproven(converted.summary, as_run, "failed") or gate.unproven(
+            converted.summary, gate.proven(exact, as_run), "failed", "not_run"
+        )
 
     def _verify(self, mode: Mode, request: SourceRequest, saved_model: str) -> ParityResult:
         return self._stage(
@@ -155,15 +174,27 @@ class Attempt:
                 source=request,
                 saved_model=saved_model,
                 mode=mode,
-                tolerance=self._options.tolerance
-                if self._options.tolerance is not None
-                else self._shop.settings.tolerance,
+                tolerance=self._tolerance(),
                 reference=str(self._reference),
                 device=self._shop.device.device,
                 seed=self._shop.settings.seed,
             ),
             ParityResult,
         )
+
+    def _tolerance(self) -> float:
+        return self._shop.settings.tolerance if self._options.tolerance is None else self._options.tolerance
+
+    def _hold_in_keras(self, request: SourceRequest) -> None:
+        wanted = KerasRequest(
+            source=request,
+            file=str(self._out / keras_file.NAME),
+            reference=str(self._reference),
+            tolerance=self._tolerance(),
+        )
+        finding = keras_file.hold(wanted, lambda stage: self._stage("exact", stage, wanted, KerasResult))
+        if summary := self.report.summary:
+            self._update(summary=replace(summary, findings=(*summary.findings, finding)))
 
     def _benchmark(self, request: SourceRequest, saved_model: str) -> None:
         """Measure, unless told not to; a benchmark that fails costs the figures and not the model."""
@@ -282,7 +313,12 @@ def _deciding(shop: Workshop) -> dict[str, object]:
 
 def _told_by_content(options: ArtifactOptions) -> ArtifactOptions:
     """Return the options with recorded arrays named by their digests: where they lie is another place in each run."""
-    return replace(options, samples=_content(options.samples), goldens=_content(options.goldens))
+    return replace(
+        options,
+        samples=_content(options.samples),
+        goldens=_content(options.goldens),
+        op_libraries=tuple(parse_op_library(library).content for library in options.op_libraries),
+    )
 
 
 def _content(path: str) -> str:

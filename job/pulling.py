@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from threading import Thread
 
 from job.errors import BadInput, NoInput
-from job.records import Artifact, ArtifactOptions, Digest, StoredObject
+from job.records import Artifact, ArtifactOptions, Digest, Format, StoredObject
 from job.storage import open_source
 from job.storage.base import Storage
 from job.storage.files import local_io
@@ -35,8 +35,10 @@ class PullAhead:
     daemon: a job that is told to end does not wait for a download.
     """
 
-    def __init__(self, source: Storage, scratch: Path, artifacts: Sequence[Artifact]) -> None:
-        self._source, self._scratch = source, scratch
+    def __init__(
+        self, source: Storage, scratch: Path, artifacts: Sequence[Artifact], around: "PullAhead | None" = None
+    ) -> None:
+        self.source, self._scratch, self._around = source, scratch, around
         self._waiting = [artifact for artifact in artifacts if artifact.problem is None]
         self._pending: dict[str, Future[Pulled]] = {}
 
@@ -52,6 +54,12 @@ class PullAhead:
     def settle(self) -> None:
         """Wait until nothing is pulled: nothing of ours may run beside a benchmark."""
         wait(self._pending.values())
+        if self._around is not None:
+            self._around.settle()
+
+    def within(self, storage: Storage, artifacts: Sequence[Artifact]) -> "PullAhead":
+        """Return one for the artifacts in an archive; meanwhile the archive's successor may be pulled."""
+        return PullAhead(storage, self._scratch, artifacts, around=self)
 
     def directory_of(self, artifact: Artifact) -> Path:
         """Return where an artifact's files come to lie; names are no paths, so that it is their digest."""
@@ -66,7 +74,7 @@ class PullAhead:
     def _pull(self, artifact: Artifact, future: "Future[Pulled]") -> None:
         start, directory = time.monotonic(), self.directory_of(artifact)
         try:
-            sources = pull(self._source, artifact, directory)
+            sources = pull(self.source, artifact, directory)
         except Exception as error:  # noqa: BLE001 - it is raised where the future is asked
             future.set_exception(error)
         else:
@@ -75,7 +83,12 @@ class PullAhead:
 
 
 def with_assets(artifact: Artifact, options: ArtifactOptions) -> Artifact:
-    """Return the artifact with the files that its manifest entry names by their keys below the source."""
+    """Return the artifact with the files that its manifest entry names by their keys below the source.
+
+    An archive's artifacts have theirs in the archive.
+    """
+    if artifact.format is Format.ARCHIVE:
+        return artifact
     known = {stored.key for stored in artifact.objects}
     named = sorted(set(options.assets.values()) - known)
     return replace(artifact, objects=(*artifact.objects, *(StoredObject(key=key, size_bytes=0) for key in named)))

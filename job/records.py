@@ -16,6 +16,7 @@ class Format(str, Enum):
     META_GRAPH = "meta_graph"
     CHECKPOINT = "checkpoint"
     KERAS_H5 = "keras_h5"
+    ARCHIVE = "archive"
     UNREADABLE = "unreadable"
 
 
@@ -42,7 +43,8 @@ class Artifact:
     """One TF1 model found under the source.
 
     `entry` is the key that a reader opens: the directory of a SavedModel, the file of a
-    GraphDef, the prefix (without ``.meta``) of a checkpoint. `name` says where below the
+    GraphDef, the prefix (without ``.meta``) of a checkpoint. An archive's holds other artifacts,
+    which are found when it is opened. `name` says where below the
     destination the result goes. `problem` is set for what cannot be a model.
     """
 
@@ -94,7 +96,8 @@ class ArtifactOptions:
     goldens: str = ""
     allow_nonfinite: bool = False
     allow_lambda: bool = False
-    batch_norm: Literal["as_saved", "inference"] = "as_saved"
+    batch_norm: Literal["as_saved", "auto", "inference"] = "as_saved"
+    ema: Literal["off", "on"] = "off"
     free_batch: bool = False
     op_libraries: tuple[str, ...] = ()
 
@@ -111,12 +114,17 @@ class TensorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """A callable part of the model, as in ``SignatureDef``."""
+    """A callable part of the model, as in ``SignatureDef``.
+
+    `beside` is the key of the model's own signature to which the job added this one; empty for
+    the model's own.
+    """
 
     key: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     method: str = "tensorflow/serving/predict"
+    beside: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,9 +160,18 @@ class DeviceReport:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertResult:
-    """What the reader found in the artifact that was converted."""
+    """What was found in an artifact; with the error that ended its conversion, what was found before that."""
 
     summary: SourceSummary
+    error: "ErrorRecord | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KerasResult:
+    """Whether Keras 3 holds a Keras model; `reason` says why it does not, `relative` is as in `OutputParity`."""
+
+    relative: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +180,9 @@ class OutputParity:
 
     `relative` is the largest absolute difference over the baseline's largest magnitude
     (its scale). `max_ulp` counts representable numbers between the two (floats only).
-    `top1` is the share of rows whose largest entry is in the same place.
+    `top1` is the share of rows whose largest entry is in the same place. `method` says how a random
+    output was compared: both sides drew the same numbers by ``seed``, or from the same ``distribution``.
+    With ``onednn`` both sides ran with it, since the baseline does not without.
     """
 
     signature: str
@@ -178,6 +197,16 @@ class OutputParity:
     top1: float | None = None
     samples: tuple[str, ...] = ()
     reason: str = ""
+    method: Literal["values", "seed", "distribution", "onednn"] = "values"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DivergingNode:
+    """The first node whose value differs between baseline and candidate, in topological order."""
+
+    node: str
+    op: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +219,7 @@ class ParityResult:
     reason: str = ""
     notes: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    first_diverging: DivergingNode | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

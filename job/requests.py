@@ -8,12 +8,19 @@ from job.records import ArtifactOptions, Format
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRequest:
-    """Where an artifact lies on this machine, and what its owner says about it."""
+    """Where an artifact lies on this machine, and what its owner says about it.
+
+    `unproven` is what was made of it once and did not pass its parity: keys of added signatures,
+    and ``free_batch``. It is not made again. `device` is where the model will run, ``any`` where
+    that is not known yet.
+    """
 
     format: Format
     directory: str
     entry: str
     options: ArtifactOptions = field(default_factory=ArtifactOptions)
+    unproven: tuple[str, ...] = ()
+    device: Literal["any", "cpu", "gpu"] = "any"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +52,16 @@ class VerifyRequest:
     reference: str = ""
     device: Literal["cpu", "gpu"] = "cpu"
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class KerasRequest:
+    """Write a Keras model to `file` for Keras 3, or compare that file with the answers in `reference`."""
+
+    source: SourceRequest
+    file: str
+    reference: str
+    tolerance: float
 
 
 @dataclass(frozen=True, kw_only=True)

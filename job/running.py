@@ -5,15 +5,16 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from job import codec, pipeline
+from job import codec
+from job.batch import process_all
 from job.console import progress
 from job.discovery import discover
 from job.errors import (
-    Denied,
     DeviceError,
     Interrupted,
     JobError,
@@ -25,9 +26,11 @@ from job.errors import (
 )
 from job.interrupts import interruptible
 from job.manifest import Manifest, load_manifest
+from job.naming import may_match_below
+from job.pinned import pull_op_library
 from job.pipeline import Workshop
 from job.pulling import PullAhead, pull_file, with_assets
-from job.records import Artifact, ArtifactOptions, ArtifactReport, DeviceReport
+from job.records import Artifact, ArtifactOptions, ArtifactReport, DeviceReport, Format
 from job.report import render_index
 from job.requests import DeviceRequest
 from job.scratch import scratch_directory
@@ -38,12 +41,6 @@ from job.storage.base import Storage
 from job.workers import MODES, Forkserver, Mode
 
 log = structlog.get_logger()
-
-FATAL = (Denied.exit_code,)
-"""Codes after which no other artifact would fare better."""
-
-LEFT_NAMED = 5
-"""How many of the artifacts that are left a log line names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +74,10 @@ def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
             mode: cleanup.enter_context(Forkserver(mode, scratch, environment)) for mode in MODES
         }
         source, dest = open_source(settings.source), open_storage(settings.dest)
-        mine, options = _share(settings, source, scratch, shard)
+        mine, manifest = _share(settings, source, scratch, shard)
+        options_for = partial(options_of, settings, manifest, scratch=scratch)
+        options = [options_for(artifact) for artifact in mine]
+        mine = tuple(map(with_assets, mine, options))
         check_writable(dest)
         shop = Workshop(
             settings=settings,
@@ -88,8 +88,9 @@ def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
             progress=cleanup.enter_context(progress(len(mine))),
             ahead=PullAhead(source, scratch, mine),
         )
-        reports = _process_all(shop, mine, options)
-        summary = _summary(reports, len(mine), shard, wall_s=round(time.monotonic() - start, 3))
+        reports, is_interrupted = process_all(shop, list(zip(mine, options, strict=True)), options_for)
+        codes = _codes(reports, is_interrupted=is_interrupted)
+        summary = _summary(reports, exit_code_of(codes), shard, wall_s=round(time.monotonic() - start, 3))
         _end(dest, summary)
     log.info("run_ended", exit_code=summary.exit_code, wall_s=summary.wall_s, **_counts(summary.reports))
     return summary
@@ -126,7 +127,7 @@ def check_writable(dest: Storage) -> None:
         )
 
 
-def read_manifest(settings: Settings, names: Sequence[str], scratch: Path) -> Manifest:
+def read_manifest(settings: Settings, artifacts: Sequence[Artifact], scratch: Path) -> Manifest:
     """Return the user's manifest, an empty one if there is none; warns about entries that fit nothing."""
     if not settings.manifest:
         return Manifest()
@@ -135,7 +136,10 @@ def read_manifest(settings: Settings, names: Sequence[str], scratch: Path) -> Ma
     except NoInput as error:
         raise UsageError("there is no manifest", where=settings.manifest, remedy="check --manifest") from error
     manifest = load_manifest(path.read_text(encoding="utf-8", errors="replace"), settings.manifest)
-    for glob in manifest.unmatched(names):
+    archives = [artifact.name for artifact in artifacts if artifact.format is Format.ARCHIVE]
+    for glob in manifest.unmatched(artifact.name for artifact in artifacts):
+        if any(may_match_below(archive, glob) for archive in archives):
+            continue
         log.warning("manifest_entry_unused", match=glob)
     return manifest
 
@@ -154,9 +158,19 @@ def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scrat
         goldens=goldens,
         allow_nonfinite=options.allow_nonfinite or settings.allow_nonfinite,
         allow_lambda=options.allow_lambda or settings.allow_lambda,
-        batch_norm="inference" if settings.batch_norm == "inference" else options.batch_norm,
+        batch_norm=options.batch_norm if settings.batch_norm == "as_saved" else settings.batch_norm,
+        ema="on" if settings.ema == "on" else options.ema,
         free_batch=options.free_batch or settings.free_batch,
+        op_libraries=_op_libraries(settings, options, scratch),
     )
+
+
+def _op_libraries(settings: Settings, options: ArtifactOptions, scratch: Path) -> tuple[str, ...]:
+    """Return the setting's library and the manifest's, pulled; the latter's paths are relative to the manifest."""
+    base = settings.manifest.rpartition("/")[0]
+    wanted = [(settings.op_library, "")] if settings.op_library else []
+    wanted += [(library, base) for library in options.op_libraries]
+    return tuple(pull_op_library(text, base, scratch) for text, base in wanted)
 
 
 def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:
@@ -178,11 +192,11 @@ def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:
 
 def _share(
     settings: Settings, source: Storage, scratch: Path, shard: tuple[int, int]
-) -> tuple[tuple[Artifact, ...], list[ArtifactOptions]]:
-    """Return this shard's artifacts, with what is said about each."""
+) -> tuple[tuple[Artifact, ...], Manifest]:
+    """Return this shard's artifacts, and what is said about them."""
     index, count = shard
-    listing = discover(source, only=settings.only)
-    manifest = read_manifest(settings, [artifact.name for artifact in listing.artifacts], scratch)
+    listing = discover(source, only=settings.only, all_forms=settings.all_forms)
+    manifest = read_manifest(settings, listing.artifacts, scratch)
     mine = share_of(listing.artifacts, index=index, count=count)
     log.info(
         "run_started",
@@ -194,38 +208,12 @@ def _share(
     )
     if not mine:
         log.info("shard_empty", cause=f"nothing for index {index} of {count}: its artifacts are other shards'")
-    options = [options_of(settings, manifest, artifact, scratch) for artifact in mine]
-    return tuple(map(with_assets, mine, options)), options
+    return mine, manifest
 
 
-def _process_all(shop: Workshop, mine: Sequence[Artifact], options: Sequence[ArtifactOptions]) -> list[ArtifactReport]:
-    reports = list[ArtifactReport]()
-    try:
-        for artifact, said in zip(mine, options, strict=True):
-            reports.append(pipeline.process(shop, artifact, said))
-            if _is_fatal(reports[-1]):
-                log.error("run_stopped", code=_code(reports[-1]), **_left(mine[len(reports) :]))
-                break
-    except KeyboardInterrupt as error:
-        log.warning("run_interrupted", cause=f"{error} came", done=len(reports), **_left(mine[len(reports) :]))
-    return reports
-
-
-def _left(artifacts: Sequence[Artifact]) -> dict[str, object]:
-    return {"left": len(artifacts), "next": [artifact.name for artifact in artifacts[:LEFT_NAMED]]}
-
-
-def _code(report: ArtifactReport) -> int:
-    return report.error.exit_code if report.error else 0
-
-
-def _is_fatal(report: ArtifactReport) -> bool:
-    return _code(report) in FATAL
-
-
-def _codes(reports: Sequence[ArtifactReport], expected: int) -> Iterator[int]:
-    yield from map(_code, reports)
-    if len(reports) < expected and not any(map(_is_fatal, reports)):
+def _codes(reports: Sequence[ArtifactReport], *, is_interrupted: bool) -> Iterator[int]:
+    yield from (report.error.exit_code if report.error else 0 for report in reports)
+    if is_interrupted:
         yield Interrupted.exit_code
 
 
@@ -234,12 +222,12 @@ def _counts(reports: Sequence[ArtifactReport]) -> dict[str, int]:
     return {status: statuses.count(status) for status in ("published", "already_published", "not_published")}
 
 
-def _summary(reports: Sequence[ArtifactReport], expected: int, shard: tuple[int, int], *, wall_s: float) -> RunSummary:
+def _summary(reports: Sequence[ArtifactReport], exit_code: int, shard: tuple[int, int], *, wall_s: float) -> RunSummary:
     return RunSummary(
         run=f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}",
         shard_index=shard[0],
         shard_count=shard[1],
-        exit_code=exit_code_of(_codes(reports, expected)),
+        exit_code=exit_code,
         wall_s=wall_s,
         reports=tuple(reports),
     )

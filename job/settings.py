@@ -50,8 +50,13 @@ class Settings:
     all_forms: bool = _knob(
         False, "Convert every form of a model that is there in several; default: the one that keeps most."
     )
-    batch_norm: Literal["as_saved", "inference"] = _knob(
-        "as_saved", "inference: let batch norm that was left in training mode use its moving statistics."
+    batch_norm: Literal["as_saved", "auto", "inference"] = _knob(
+        "as_saved",
+        "inference: let batch norm that was left in training mode use its moving statistics; "
+        "auto: only in graphs that trained the model, where all of them are there.",
+    )
+    ema: Literal["off", "on"] = _knob(
+        "off", "on: take the moving averages that a checkpoint holds in place of the weights that they are of."
     )
     free_batch: bool = _knob(False, "Free a fixed batch dimension where the model proves equal per example.")
     op_library: str = _knob("", "Load ops from this shared library, pinned by its digest.", metavar="FILE@sha256:HEX")

@@ -9,6 +9,7 @@ from typing import Final
 
 from job.content import HEAD_BYTES, MEANINGS, Content, Kind, sniff
 from job.errors import BadInput, JobError, Refused
+from job.naming import name_of
 from job.records import StoredObject
 from job.storage.base import Storage
 
@@ -34,6 +35,9 @@ _OTHER_SUFFIX: Final = re.compile(
 DATA_FILE: Final = re.compile(r"\.data-(\d{5})-of-(\d{5})")
 """A data file of a checkpoint, which only the checkpoint's index can tell from noise."""
 
+TEXT_SUFFIXES: Final = (".txt", ".vocab", ".labels", ".tsv", ".csv", ".json")
+_TEXT_BYTES: Final = 64 * 2**20
+
 _POINTER_BYTES: Final = 1024  # a checkpoint's data file below this size may be a Git LFS pointer or an error page
 _READERS: Final = 8
 
@@ -44,10 +48,11 @@ class Survey:
 
     `owned` holds, for each SavedModel's directory, what lies in its ``variables/``, ``assets/``
     and ``assets.extra/``; `directories` all the rest. `looks` says what the files are that were
-    read, or why one could not be.
+    read, or why one could not be. `under` is the name of the archive that all this lies in, empty for none.
     """
 
     uri: str
+    under: str = ""
     directories: Mapping[str, Mapping[str, StoredObject]]
     owned: Mapping[str, Mapping[str, StoredObject]]
     looks: Mapping[str, Content | JobError]
@@ -56,6 +61,12 @@ class Survey:
         """Return what a file is; `Kind.UNKNOWN` if it was not read."""
         look = self.looks.get(stored.key)
         return look.kind if isinstance(look, Content) else Kind.UNKNOWN
+
+    def name(self, entry: str) -> str:
+        """Return the name of the artifact with this entry."""
+        if not self.under:
+            return name_of(entry, self.uri)
+        return f"{self.under}/{name_of(entry, '')}" if entry else self.under
 
     def where(self, key: str) -> str:
         """Return the place of a key for a message."""
@@ -76,7 +87,12 @@ class Survey:
             yield BadInput(what, where=self.where(stored.key), remedy=MEANINGS[Kind.UNKNOWN][1])
 
 
-def take_survey(storage: Storage) -> Survey:
+def is_text(stored: StoredObject) -> bool:
+    """Tell by its name whether a file may be a vocabulary or the like."""
+    return stored.key.lower().endswith(TEXT_SUFFIXES) and stored.size_bytes <= _TEXT_BYTES
+
+
+def take_survey(storage: Storage, under: str = "") -> Survey:
     """List a store and read the heads of what may be a model; raises what `storage` raises for the whole of it."""
     listed: dict[str, dict[str, StoredObject]] = {}
     for stored in storage.list():
@@ -95,7 +111,7 @@ def take_survey(storage: Storage) -> Survey:
     candidates = [*_candidates(directories.values()), *_variables(owned.values())]
     with ThreadPoolExecutor(_READERS) as pool:
         looks = dict(pool.map(lambda stored: (stored.key, _look(storage, stored)), candidates))
-    return Survey(uri=storage.uri, directories=directories, owned=owned, looks=looks)
+    return Survey(uri=storage.uri, under=under, directories=directories, owned=owned, looks=looks)
 
 
 def _roots(listed: Mapping[str, Mapping[str, StoredObject]]) -> Iterator[str]:
@@ -141,6 +157,10 @@ def why_not_read(name: str) -> str:
         return f"{suffix} files hold no models"
     if name == "checkpoint" or name in COMPANION_FILES:
         return "it belongs to a model that is not here"
+    if name == "pipeline.config":
+        return "it says how a detection model was trained"
+    if name.startswith("._"):
+        return "a Mac's notes about a file"
     return "it holds summaries of a training run" if name.startswith("events.out.tfevents.") else ""
 
 

@@ -1,5 +1,6 @@
 """How figures and verdicts are written for people, the same on a terminal and in the report."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from job.errors import from_record
@@ -7,6 +8,7 @@ from job.records import (
     ArtifactReport,
     BatchMeasurement,
     ErrorRecord,
+    Finding,
     Format,
     OutputParity,
     ParityResult,
@@ -20,8 +22,9 @@ FORMAT_NAMES: Final = {
     Format.SAVED_MODEL: "SavedModel",
     Format.GRAPH_DEF: "GraphDef",
     Format.META_GRAPH: "checkpoint with MetaGraph",
-    Format.CHECKPOINT: "checkpoint without graph",
+    Format.CHECKPOINT: "checkpoint without MetaGraph",
     Format.KERAS_H5: "Keras HDF5",
+    Format.ARCHIVE: "archive",
     Format.UNREADABLE: "unreadable",
 }
 
@@ -82,6 +85,11 @@ def parity(result: ParityResult | None) -> str:
         return "not run"
     worst = worst_output(result)
     return deviation(worst) if worst is not None else result.verdict
+
+
+def weightiest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings in the order in which a reader needs them: errors, warnings, then what is good to know."""
+    return sorted(findings, key=lambda finding: ("error", "warning", "info").index(finding.severity))
 
 
 def why_no_speed(report: ArtifactReport) -> str:

@@ -9,8 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from job.errors import DeviceError, Refused
-from job.records import BenchmarkResult, ConvertResult, DeviceReport, ParityResult, SourceSummary
+from job.errors import DeviceError, JobError, Refused
+from job.records import (
+    BenchmarkResult,
+    ConvertResult,
+    DeviceReport,
+    OutputParity,
+    ParityResult,
+    Signature,
+    SourceSummary,
+)
 from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, SourceRequest, VerifyRequest
 
 
@@ -82,31 +90,57 @@ def probe_device(request: DeviceRequest) -> DeviceReport:
     return DeviceReport(device="cpu", name="")
 
 
-def inspect(request: SourceRequest) -> SourceSummary:
+def inspect(request: SourceRequest) -> ConvertResult:
     """Do what the artifact's name says."""
-    BEHAVIOURS.get(Path(request.entry).stem, lambda: None)()
-    return SourceSummary(format=request.format, node_count=2)
+    summary = SourceSummary(format=request.format, node_count=2, signatures=_signatures(request))
+    try:
+        BEHAVIOURS.get(Path(request.entry).stem, lambda: None)()
+    except JobError as error:
+        return ConvertResult(summary=summary, error=error.to_record())
+    return ConvertResult(summary=summary)
+
+
+def _signatures(request: SourceRequest) -> tuple[Signature, ...]:
+    """Add a signature to a model that is called so, until it was found wanting."""
+    keys = ("y", "y_parsed") if Path(request.entry).stem == "second" else ()
+    return tuple(
+        Signature(key=key, inputs=(), outputs=(), beside="" if key == "y" else "y")
+        for key in keys
+        if key not in request.unproven
+    )
 
 
 def convert(request: ConvertRequest) -> ConvertResult:
     """Do what the artifact's name says, and write a model."""
-    summary = inspect(request.source)
-    source, written = Path(request.source.directory, request.source.entry), Path(request.saved_model)
+    result = inspect(request.source)
+    if result.error is None:
+        _write(Path(request.source.directory, request.source.entry), Path(request.saved_model))
+    return result
+
+
+def _write(source: Path, written: Path) -> None:
     written.mkdir()
     if source.stem == "halfway" and not (mark := source.with_suffix(".mark")).exists():
         mark.touch()
         (written / "half").touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    (written / "saved_model.pb").write_bytes(source.read_bytes())
-    return ConvertResult(summary=summary)
+    (written / "saved_model.pb").write_bytes(source.read_bytes() if source.is_file() else b"")
 
 
 def verify(request: VerifyRequest) -> ParityResult:
-    """Find all well, unless the artifact is called wrong."""
+    """Find all well, unless the artifact is called wrong, or has a signature that was added."""
     is_wrong = Path(request.source.entry).stem == "wrong"
+    outputs = tuple(_failed(one.key) for one in _signatures(request.source) if one.beside)
     return ParityResult(
-        mode=request.mode, verdict="failed" if is_wrong else "passed", reason="y is off by 1" if is_wrong else ""
+        mode=request.mode,
+        verdict="failed" if is_wrong or outputs else "passed",
+        reason="y is off by 1" if is_wrong else "",
+        outputs=outputs,
     )
+
+
+def _failed(key: str) -> OutputParity:
+    return OutputParity(signature=key, output="y", tensor="y:0", dtype="float32", verdict="failed", tolerance=0.0)
 
 
 def benchmark(request: BenchmarkRequest) -> BenchmarkResult:

@@ -198,3 +198,12 @@ def test_inspect_prints_one_json_document(tmp_path: Path) -> None:
     document = json.loads(ended.stdout)
     assert (ended.code, ended.stderr) == (40, "")
     assert [one["artifact"]["name"] for one in document["artifacts"]] == ["bad.pb", "good.pb"]
+
+
+def test_survey_prints_its_table_alone(tmp_path: Path) -> None:
+    """``survey`` can be redirected into a file: logs stay on standard error, and its code is the run's."""
+    batch(tmp_path)
+    places = ("--source", str(tmp_path / "in"), "--dest", str(tmp_path / "out"), "--benchmark", "off")
+    ended = run_job("survey", *places, program=WITHOUT_TENSORFLOW)
+    assert (ended.code, ended.stdout.splitlines()[0]) == (40, "# Survey")
+    assert "| good.pb | GraphDef |" in ended.stdout

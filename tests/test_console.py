@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from job import console
-from job.records import LeftAlone, Listing
+from job.inspection import Inspected
+from job.records import Format, LeftAlone, Listing, SourceSummary
 from tests import samples
 
 LISTING = Listing(
@@ -83,13 +84,25 @@ def test_an_empty_listing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_details_show_signatures_and_findings(capsys: pytest.CaptureFixture[str]) -> None:
     """Producer, variables, each tensor with key, type and shape, and each finding with its remedy."""
-    console.print_details(samples.ARTIFACT, samples.SUMMARY)
+    console.print_details(Inspected(artifact=samples.ARTIFACT, will_convert=True, summary=samples.SUMMARY))
     out = capsys.readouterr().out
     assert "produced by TensorFlow 1.15.5; 2,346 nodes" in out
     assert "267 variables, 102.2 MB" in out
     assert "input   image          input:0    float32 [?, 224, 224, 3]" in out
     assert "output  probabilities  softmax:0  float32 [?, 1001]" in out
     assert "warning: is_training was set to False; export the model for inference [training_switch]" in out
+    assert out.endswith("  will convert\n")
+
+
+def test_details_of_what_will_not_convert_say_why(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last line has the code that a run would end with, the cause and the remedy; variables were not counted."""
+    summary = SourceSummary(format=Format.GRAPH_DEF, producer="GraphDef version 24", node_count=7)
+    artifact, error = samples.BROKEN.artifact, samples.BROKEN.error
+    console.print_details(Inspected(artifact=artifact, will_convert=False, summary=summary, error=error))
+    *described, refused = capsys.readouterr().out.splitlines()
+    assert described == ["", "broken/frozen: GraphDef, 102.4 MB", "  produced by GraphDef version 24; 7 nodes"]
+    assert refused.startswith("  will not convert, code 40 (bad_input): the GraphDef is truncated at byte 1024; s3://")
+    assert refused.endswith("; upload it again")
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -4,6 +4,7 @@ import tarfile
 import time
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -36,11 +37,18 @@ def _zip(*names: str) -> bytes:
     return data.getvalue()
 
 
-def _tar() -> bytes:
+def _tar(mode: Literal["w", "w:gz", "w:bz2", "w:xz"] = "w") -> bytes:
     data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
+    with tarfile.open(fileobj=data, mode=mode) as archive:
         archive.addfile(tarfile.TarInfo("saved_model.pb"))
     return data.getvalue()
+
+
+def _old_tar() -> bytes:
+    """Return a tar without the mark that later ones have, but with a checksum."""
+    header = tarfile.TarInfo("saved_model.pb").tobuf(tarfile.USTAR_FORMAT)
+    blank = header[:148] + b" " * 8 + header[156:257] + bytes(255)
+    return blank[:148] + b"%06o\0 " % sum(blank) + blank[156:] + bytes(1024)
 
 
 ONNX = field(1, 8) + field(2, b"pytorch") + field(7, field(1, b"graph"))
@@ -75,6 +83,10 @@ SAMPLES: dict[str, tuple[bytes, Kind]] = {
     "zip": (_zip("saved_model.pb"), Kind.ZIP),
     "gzip": (b"\x1f\x8b\x08" + bytes(20), Kind.GZIP),
     "tar": (_tar(), Kind.TAR),
+    "tar of 1979": (_old_tar(), Kind.TAR),
+    "tar, gzip": (_tar("w:gz"), Kind.TAR),
+    "tar, bzip2": (_tar("w:bz2"), Kind.BZIP2),
+    "tar, xz": (_tar("w:xz"), Kind.XZ),
     "TFLite": (b"\x1c\0\0\0TFL3" + bytes(20), Kind.TFLITE),
     "ONNX": (ONNX, Kind.ONNX),
     "Git LFS": (LFS_POINTER, Kind.GIT_LFS_POINTER),
@@ -82,7 +94,8 @@ SAMPLES: dict[str, tuple[bytes, Kind]] = {
     "HTML after blanks": (b"\n\n  <HTML lang='en'>", Kind.HTML),
     "XML": (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', Kind.XML),
     "JSON": (b'{"error": "not found"}', Kind.JSON),
-    "label map": (b"item {\n  id: 1\n  name: 'cat'\n}\n", Kind.TEXT),
+    "label map": (b"item {\n  id: 1\n  name: 'cat'\n}\n", Kind.LABEL_MAP),
+    "training configuration": (b"model {\n  ssd {\n  }\n}\n", Kind.TEXT),
     "empty": (b"", Kind.EMPTY),
     "noise": (bytes(range(255, 0, -1)) * 4, Kind.UNKNOWN),
     "zeros": (bytes(5000), Kind.UNKNOWN),
@@ -172,6 +185,18 @@ def test_cut_anywhere_never_raises() -> None:
     for data, _ in SAMPLES.values():
         for length in range(min(len(data), 120)):
             assert isinstance(sniff(data[:length], len(data)).kind, Kind)
+
+
+@pytest.mark.parametrize("op", ["Variable", "VariableV2", "VarHandleOp"])
+def test_graph_with_variables_is_told_from_a_frozen_one(op: str) -> None:
+    """Binary and text say the same; an op whose name only begins like a variable's is none."""
+    text = f'node {{\n  name: "x"\n  op: "Placeholder"\n}}\nnode {{\n  name: "w"\n  op: "{op}"\n}}\n'.encode()
+    for data in (node("x") + node("w", op), text):
+        content = sniff(data, len(data))
+        assert (content.has_variables, content.nodes) == (True, ("x Placeholder", f"w {op}"))
+    assert not sniff(GRAPH_DEF, len(GRAPH_DEF)).has_variables
+    other = node("w", f"{op}Shape")
+    assert not sniff(other, len(other)).has_variables
 
 
 @needs_shared

@@ -1,4 +1,5 @@
 import json
+import tarfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_graph_defs_are_told_by_content() -> None:
         ("x.pb", LFS_POINTER, Format.UNREADABLE, "run `git lfs pull`"),
         ("x.pb", HTML, Format.UNREADABLE, "x.pb is an HTML page"),
         ("x.pb", b"", Format.UNREADABLE, "x.pb is empty"),
-        ("x.pb", b"PK\x03\x04" + bytes(50), Format.UNREADABLE, "zip archive"),
+        ("x.pb", b"\x1f\x8b\x08" + bytes(50), Format.UNREADABLE, "a file compressed with gzip"),
         ("x.pb", b"\x1c\0\0\0TFL3" + bytes(50), Format.UNREADABLE, "TensorFlow Lite"),
         ("x.pb", bytes(range(255, 0, -1)), Format.UNREADABLE, "no TensorFlow graph"),
         ("x.PB", BadInput("the file is not there", where="x"), Format.UNREADABLE, "not there"),
@@ -143,9 +144,12 @@ def test_graph_defs_are_told_by_content() -> None:
         ),
         ("x.pb", META_GRAPH, Format.META_GRAPH, "x.pb is a MetaGraph"),
         ("x.idx", index(), Format.CHECKPOINT, "x.idx is a checkpoint's index"),
-        ("x.h5", b"\x89HDF\r\n\x1a\n layer_names", Format.KERAS_H5, "Keras HDF5 model, which is not converted yet"),
         ("x.h5", b"", Format.UNREADABLE, "x.h5 is empty"),
         ("x.ckpt", LFS_POINTER, Format.UNREADABLE, "Git LFS pointer"),
+        ("x.tar.gz", HTML, Format.UNREADABLE, "x.tar.gz is an HTML page"),
+        ("x.tgz", b"\x1f\x8b\x08" + bytes(50), Format.UNREADABLE, "a file compressed with gzip"),
+        ("x.zip", LFS_POINTER, Format.UNREADABLE, "Git LFS pointer"),
+        ("x.tar", b"", Format.UNREADABLE, "x.tar is empty"),
     ],
 )
 def test_file_that_promises_a_model_is_told_about(
@@ -166,8 +170,18 @@ def test_other_files_are_left_alone_with_a_reason() -> None:
         "a.tflite": "it is a TensorFlow Lite model",
         "best.ckpt": "it is a PyTorch file",
         "data.h5": "it is an HDF5 file that Keras did not write",
-        "labels.pbtxt": "it is text that describes no graph",
+        "._frozen.pb": "a Mac's notes about a file",
+        "._m.ckpt.index": "a Mac's notes about a file",
+        "._m.ckpt.meta": "a Mac's notes about a file",
+        "checkpoint": "it belongs to a model that is not here",
+        "data.gz": "it is a file compressed with gzip",
+        "events.out.tfevents.1.host": "it holds summaries of a training run",
+        "labels.pbtxt": "it is a label map, which names a model's classes",
+        "lib.jar": "it is a zip archive",
         "lost": "gone",
+        "model.keras": "it is a Keras 3 model, which needs no conversion",
+        "notes.pbtxt": "it is text that describes no graph",
+        "pipeline.config": "it says how a detection model was trained",
         "model.data-00000-of-00001 (1)": "a checkpoint's data under a name that no index goes with",
     }
     files: Files = {
@@ -175,8 +189,13 @@ def test_other_files_are_left_alone_with_a_reason() -> None:
         "a.tflite": b"\x1c\0\0\0TFL3",
         "best.ckpt": b"PK\x03\x04 archive/data.pkl",
         "data.h5": b"\x89HDF\r\n\x1a\n",
+        "._frozen.pb": b"\0\5\x16\7\0\2\0\0Mac OS X",
+        "data.gz": b"\x1f\x8b\x08" + bytes(50),
         "labels.pbtxt": b"item { id: 1 }",
+        "lib.jar": b"PK\x03\x04 META-INF/",
         "lost": BadInput("gone"),
+        "model.keras": b"PK\x03\x04 metadata.json config.json",
+        "notes.pbtxt": b"model { ssd { } }",
         "x/frozen.pb": GRAPH_DEF,
     }
     assert _left(_discover(files)) == left
@@ -329,6 +348,28 @@ def test_100_000_objects_are_discovered_in_seconds() -> None:
     assert (len(listing.artifacts), len(listing.left_alone)) == (2000, 95_000)
 
 
+@pytest.mark.parametrize("name", ["x.zip", "x.tar.bz2", "x.tar", "x"])
+def test_archive_is_one_artifact_until_it_is_opened(name: str) -> None:
+    """Its content tells it, for bzip2 and xz its name; texts beside it are not its own."""
+    data = {"zip": b"PK\x03\x04" + bytes(50), "bz2": b"BZh91AY&SY" + bytes(9)}
+    content = data.get(name.rpartition(".")[2], tarfile.TarInfo("x").tobuf())
+    artifact = _one({f"m/{name}": content, "m/notes.txt": b"x", "m/data.csv.bz2": data["bz2"]})
+    assert (artifact.name, artifact.format, artifact.entry) == (f"m/{name}", Format.ARCHIVE, f"m/{name}")
+    assert _keys(artifact) == [f"m/{name}"]
+
+
+def test_archive_in_an_archive_is_left_alone() -> None:
+    """Names in an archive follow the archive's, also in what is said about how to get an older step."""
+    files = {"x.zip": b"PK\x03\x04" + bytes(50), **checkpoint("m-1"), **checkpoint("m-2")}
+    listing = discover(MemoryStorage(files), only="*", under="a/b.tgz")
+    assert [artifact.name for artifact in listing.artifacts] == ["a/b.tgz/m-2"]
+    left = _left(listing)
+    assert left["x.zip"].startswith("it is a zip archive within an archive, which is not opened")
+    assert left["m-1.meta"] == "a/b.tgz/m-2 is newer; to convert this one, pass --only 'a/b.tgz/m-1'"
+    root = discover(MemoryStorage(saved_model("")), only="*", under="a/b.tgz")
+    assert [artifact.name for artifact in root.artifacts] == ["a/b.tgz"]
+
+
 FORMATS = {
     "saved_model": Format.SAVED_MODEL,
     "hub_v1": Format.SAVED_MODEL,
@@ -348,14 +389,14 @@ TOLD_BY_NAMES = {  # the other broken ones look sound from outside
     "corrupt_pb_html",
     "corrupt_pb_truncated",
 }
-NOT_YET = (Format.CHECKPOINT, Format.KERAS_H5)
+NOT_YET = (Format.CHECKPOINT,)
 
 
 @needs_shared
 def test_goldens_are_found() -> None:
     """Every golden is found as what it is, broken ones with their problem, in less than 3 seconds."""
     started_s = time.monotonic()
-    listing = discover(open_storage(str(SHARED / "goldens")), only="*")
+    listing = discover(open_storage(str(SHARED / "goldens")), only="*", all_forms=True)
     assert time.monotonic() - started_s < 3
     found: dict[str, list[Artifact]] = {}
     for artifact in listing.artifacts:

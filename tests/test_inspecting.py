@@ -44,6 +44,7 @@ def test_document_says_what_was_read_or_why_not(source: Path, capsys: pytest.Cap
         for one in document["artifacts"]
     }
     assert said == {"good.pb": 2, "html.pb": "bad_input", "refused.pb": "refused"}
+    assert [one["will_convert"] for one in document["artifacts"]] == [True, False, False]
     assert [left["key"] for left in document["left_alone"]] == ["notes.py"]
 
 
@@ -55,15 +56,24 @@ def test_listing_alone_starts_nothing(
     assert inspected(source, details=False) == 40
     document = json.loads(capsys.readouterr().out)
     assert [one["summary"] for one in document["artifacts"]] == [None, None, None]
+    assert [one["will_convert"] for one in document["artifacts"]] == [None, False, None]
 
 
 def test_people_see_the_listing_and_then_the_details(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What would be done comes first and at once; then each artifact's details, or why it will not convert."""
+    """What would be done comes first and at once; then each artifact's details, and whether it will convert."""
     assert inspected(source, as_json=False) == 42
     said = capsys.readouterr().out
     assert said.index("what would be done") < said.index("good.pb: GraphDef")
-    assert "refused.pb: will not convert: op PyFunc; node f; cut above it\n" in said
-    assert "html.pb: will not convert: html.pb is an HTML page" in said
+    assert "\n  will convert\n" in said[said.index("good.pb: GraphDef") : said.index("refused.pb: GraphDef")]
+    assert "\n  will not convert, code 42 (refused): op PyFunc; node f; cut above it\n" in said
+    assert "\n  will not convert, code 40 (bad_input): html.pb is an HTML page" in said
+
+
+def test_what_could_be_read_stands_beside_the_error(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An artifact that will not convert is described as far as it was understood."""
+    inspected(source, only="refused.pb")
+    (one,) = json.loads(capsys.readouterr().out)["artifacts"]
+    assert (one["summary"]["node_count"], one["error"]["remedy"]) == (2, "cut above it")
 
 
 def test_named_vocabulary_is_looked_for(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,8 @@
+from fnmatch import fnmatchcase
+
 import pytest
 
-from job.naming import matches, name_of, told_apart
+from job.naming import matches, may_match_below, name_of, own_name, told_apart
 from job.records import Artifact, Format
 
 
@@ -42,6 +44,46 @@ def test_name_is_made_of_the_entry_alone(entry: str, uri: str, name: str) -> Non
 def test_glob_fits_the_name_or_a_directory_above(name: str, pattern: str, fits: object) -> None:
     """A pattern picks an artifact by its whole name or by a directory it lies in, and minds case."""
     assert matches(name, pattern) is fits
+
+
+@pytest.mark.parametrize(
+    ("pattern", "may"),
+    [
+        ("*", True),
+        ("*.pb", True),
+        ("a/ssd.tgz/*", True),
+        ("a/ssd.tgz/model", True),
+        ("a/s*/model", True),
+        ("a/ssd.tgz", False),
+        ("a/ssd", False),
+        ("b*", False),
+        ("a/ssd.tgzz/*", False),
+    ],
+)
+def test_glob_that_may_fit_what_is_in_an_archive(pattern: str, may: object) -> None:
+    """What an archive holds is not known before it is opened; only what cannot fit it keeps it closed."""
+    assert may_match_below("a/ssd.tgz", pattern) is may
+    inner = [f"a/ssd.tgz/{name}" for name in ("model", "x/frozen.pb")]
+    assert may or not any(fnmatchcase(name, pattern) for name in inner)
+
+
+@pytest.mark.parametrize(
+    ("name", "directory", "own"),
+    [
+        ("frozen_inference_graph", "ssd", ""),
+        ("model.ckpt", "ssd", ""),
+        ("saved_model", "", ""),
+        ("resnet_v1_50", "zoo", "resnet_v1_50"),
+        ("resnet_v1_50_frozen", "zoo", "resnet_v1_50"),
+        ("ResNet-V1-50_inf_graph", "zoo", "resnet_v1_50"),
+        ("resnet_v1_50.ckpt", "zoo/resnet_v1_50/", ""),
+        ("model_a", "zoo", "a"),
+        ("model2", "zoo", "model2"),
+    ],
+)
+def test_name_without_the_words_that_every_model_has(name: str, directory: str, own: str) -> None:
+    """What is left tells models apart; nothing is left where a name says no more than its directory's."""
+    assert own_name(name, directory) == own
 
 
 def test_equal_names_get_their_formats_added() -> None:

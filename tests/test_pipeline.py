@@ -45,6 +45,16 @@ def test_report_says_what_was_done_and_from_what(tmp_path: Path) -> None:
     assert set(report["environment"]) == {"tf1lift", "tensorflow"}
 
 
+def test_what_the_job_added_and_cannot_prove_costs_itself_alone(tmp_path: Path) -> None:
+    """A signature of the job's own that fails its parity is left out of a second conversion, which is published."""
+    put(tmp_path / "in", "second.pb")
+    run_here(tmp_path)
+    report = published(tmp_path, "second.pb")
+    assert [timing["stage"] for timing in report["timings"]].count("convert") == 2
+    assert (report["status"], report["parity"]["verdict"]) == ("published", "passed")
+    assert [signature["key"] for signature in report["summary"]["signatures"]] == ["y"]
+
+
 def test_log_of_an_artifact_holds_its_events_alone(tmp_path: Path) -> None:
     """Whoever gets the model gets the log that made it, and nothing of its neighbours."""
     put(tmp_path / "in", "a.pb", "b.pb")
@@ -69,6 +79,15 @@ def test_what_fails_leaves_its_report_and_no_model(tmp_path: Path, name: str, co
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["_failed", "_runs"]
     files = {path.name for path in (tmp_path / "out" / "_failed").rglob("*") if path.is_file()}
     assert files == {"report.json", "report.html", "log.jsonl"}
+
+
+def test_report_of_a_failure_says_what_was_read(tmp_path: Path) -> None:
+    """What was found in an artifact before its conversion failed is in its report."""
+    put(tmp_path / "in", "refused.pb")
+    (report,) = run_here(tmp_path).reports
+    assert report.error is not None
+    assert report.summary is not None
+    assert report.summary.node_count == 2
 
 
 def test_secret_in_an_error_stays_out_of_the_report(tmp_path: Path) -> None:

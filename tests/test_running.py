@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from job import pipeline, publishing, running
 from job.errors import Denied, DeviceError, Interrupted, JobError, LocalIOError, NoInput, StorageError, UsageError
 from job.manifest import Manifest
 from job.pipeline import Workshop
-from job.records import Artifact, ArtifactOptions, ArtifactReport
+from job.records import Artifact, ArtifactOptions, ArtifactReport, Format
 from job.running import check_apart, check_writable, options_of, read_manifest
 from job.settings import Settings
 from tests.fakes import ends, put, run_here, use_fake_stages
@@ -330,7 +331,11 @@ def test_manifest_entry_that_fits_nothing_is_named(tmp_path: Path) -> None:
     """It is misspelt, most likely; the run goes on."""
     (tmp_path / "m.yaml").write_text("artifacts: [{match: typo*}, {match: a*}]")
     with capture_logs() as events:
-        read_manifest(Settings(manifest=str(tmp_path / "m.yaml")), ["a.pb"], tmp_path)
+        read_manifest(
+            Settings(manifest=str(tmp_path / "m.yaml")),
+            [Artifact(name="a.pb", format=Format.GRAPH_DEF, entry="a.pb", objects=())],
+            tmp_path,
+        )
     assert [event["match"] for event in events] == ["typo*"]
 
 
@@ -344,8 +349,31 @@ def test_nonfinite_weights_are_allowed_by_flag_or_entry(tmp_path: Path, flag: bo
     settings = Settings(manifest=str(tmp_path / "m.yaml"), allow_nonfinite=flag)
     put(tmp_path / "in", "a.pb")
     artifact = run_here(tmp_path).reports[0].artifact
-    manifest: Manifest = read_manifest(settings, ["a.pb"], tmp_path)
+    manifest: Manifest = read_manifest(settings, [artifact], tmp_path)
     assert options_of(settings, manifest, artifact, tmp_path).allow_nonfinite is allowed
+
+
+def test_op_libraries_of_setting_and_manifest_are_pulled(tmp_path: Path) -> None:
+    """The flag's library and the manifest's are both pulled, the latter from beside the manifest, with their pins."""
+    library = tmp_path / "ops.so"
+    library.write_bytes(b"ops")
+    pin = f"@sha256:{hashlib.sha256(b'ops').hexdigest()}"
+    (tmp_path / "m.yaml").write_text(f"artifacts: [{{match: '*', op_libraries: ['ops.so{pin}']}}]")
+    put(tmp_path / "in", "a.pb")
+    artifact = run_here(tmp_path).reports[0].artifact
+    settings = Settings(source="s", dest="d", manifest=f"{tmp_path}/m.yaml", op_library=f"{library}{pin}")
+    options = options_of(settings, read_manifest(settings, [artifact], tmp_path), artifact, tmp_path)
+    assert len(options.op_libraries) == 2
+    assert all(Path(text.removesuffix(pin)).read_bytes() == b"ops" for text in options.op_libraries)
+
+
+def test_wrong_op_library_ends_the_run_at_once(tmp_path: Path) -> None:
+    """Another file than the pinned one ends with 2 and the digest that was found, before any work."""
+    put(tmp_path / "in", "a.pb")
+    library = tmp_path / "ops.so"
+    library.write_bytes(b"changed")
+    with pytest.raises(UsageError, match=hashlib.sha256(b"changed").hexdigest()):
+        run_here(tmp_path, op_library=f"{library}@sha256:{'0' * 64}")
 
 
 @pytest.mark.parametrize("only", ["b*", "A.PB"])

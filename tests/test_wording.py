@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from job import wording
-from job.records import ArtifactReport, BenchmarkResult, Format, Shape
+from job.records import ArtifactReport, BenchmarkResult, Finding, Format, Shape
 from tests import samples
 
 
@@ -14,6 +14,13 @@ from tests import samples
 def test_sizes_have_decimal_units(size_bytes: float, text: str) -> None:
     """Sizes are written as disks and stores write them."""
     assert wording.size(size_bytes) == text
+
+
+def test_weightiest_findings_come_first() -> None:
+    """Warnings are not buried under notes; those of one weight keep their order."""
+    findings = [Finding(code="a", cause=""), Finding(code="b", cause="")]
+    warning = Finding(code="c", cause="", severity="warning")
+    assert wording.weightiest_first([*findings, warning]) == [warning, *findings]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Throughput and latency of the candidate against the baseline, interleaved on one device."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -82,7 +82,9 @@ def _accepted(source: SourceGraph, request: BenchmarkRequest) -> tuple[Signature
     """
     with closing(Baseline(source, "as_run")) as trial:
         pairs = (
-            (signature, sample) for signature in source.signatures for sample in _samples(source, signature, request)
+            (signature, sample)
+            for signature in map(source.exported, source.signatures)
+            for sample in _samples(source, signature, request)
         )
         return next((pair for pair in pairs if _accepts(trial, *pair)), None)
 
@@ -95,7 +97,7 @@ def _accepts(baseline: Baseline, signature: Signature, sample: Sample) -> bool:
     return True
 
 
-def _samples(source: SourceGraph, signature: Signature, request: BenchmarkRequest) -> Sequence[Sample]:
+def _samples(source: SourceGraph, signature: Signature, request: BenchmarkRequest) -> Iterable[Sample]:
     if request.source.options.samples:
         return (recorded(request.source.options.samples, signature),)
     return next(iter(candidates(source, signature, request.seed)))

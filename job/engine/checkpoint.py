@@ -1,8 +1,8 @@
 """Where each variable's value is, found through the saver's own restore nodes, and how it is read."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from tensorflow.core.framework.variable_pb2 import VariableDef
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from job.engine.graph import Edge, Graph, attribute, edge_of
-from job.errors import BadInput
+from job.errors import BadInput, Incomplete
 
 VARIABLE_OPS: Final = ("VariableV2", "Variable", "VarHandleOp")
 ASSIGN_OPS: Final = ("Assign", "AssignVariableOp")
@@ -32,7 +32,8 @@ class StoredVariable:
 
     `slice_spec` is as in ``RestoreV2``'s ``shape_and_slices``: ``17 6 0,6:0,6``, empty for all.
     `dtype` and `shape` are the variable's own. `trainable` says whether training changed it by
-    gradients: moving averages and counters are not.
+    gradients: moving averages and counters are not. `value` is set where the model itself makes it.
+    `is_average` says that `key` is that of the variable's moving average, and not what the saver restores into it.
     """
 
     name: str
@@ -41,40 +42,64 @@ class StoredVariable:
     dtype: tf.DType
     shape: tf.TensorShape
     trainable: bool
+    value: NDArray[Any] | None = field(default=None, compare=False)
+    is_average: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """Where a variable's value is that no saver's node restores.
+
+    `recorded` names stored tensors and slices. `assigned` are values that the model itself assigns
+    after its checkpoint was restored, `initial` those that it gives to what no checkpoint holds.
+    """
+
+    recorded: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    assigned: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    initial: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+NOWHERE: Final = Elsewhere()
 
 
 def variables_of(
-    graph: Graph, needed: set[str], checkpoint: str, trained: frozenset[str] = frozenset()
+    graph: Graph,
+    needed: set[str],
+    checkpoint: str,
+    trained: frozenset[str] = frozenset(),
+    elsewhere: Elsewhere = NOWHERE,
 ) -> tuple[StoredVariable, ...]:
     """Pair every needed variable with its stored tensor.
 
     The pairing is the saver's: the constants of ``RestoreV2`` that are assigned to the
     variable, so that partitioned and renamed variables come for free. Where no saver restores
-    a variable, its own name is looked up. `trained` names the trainable ones; where it is empty, names
-    tell. Raises `BadInput` naming what is stored nowhere.
+    a variable, its own name is looked up, then what is recorded `elsewhere`. `trained` names the trainable
+    ones; where it is empty, names tell. Raises `BadInput` naming what is stored nowhere.
     """
     wanted = [node for node in graph.of_type(*VARIABLE_OPS) if node.name in needed]
-    if wanted and not checkpoint:
-        names = ", ".join(node.name for node in wanted[:5])
-        raise BadInput(
-            f"the graph has {len(wanted)} variables and no values for them ({names} …)",
+    unmade = [node for node in wanted if node.name not in elsewhere.assigned and node.name not in elsewhere.initial]
+    if unmade and not checkpoint:
+        names = ", ".join(node.name for node in unmade[:5])
+        raise Incomplete(
+            f"the graph has {len(unmade)} variables and no values for them ({names} …)",
             remedy="put the checkpoint beside it, or freeze the graph",
         )
     if not wanted:
         return ()
     restored = dict(_restored(graph))
-    stored = _stored_shapes(checkpoint)
-    pairs = [_pair(node, restored, stored, trained) for node in wanted]
-    missing = sorted(pair.key for pair in pairs if pair.key not in stored)
+    stored = stored_shapes(checkpoint) if checkpoint else {}
+    pairs = [_pair(node, restored, stored, trained, elsewhere) for node in wanted]
+    missing = sorted(pair.key for pair in pairs if pair.value is None and pair.key not in stored)
     if missing:
-        raise BadInput(
+        raise Incomplete(
             f"{len(missing)} of {len(pairs)} variables are not in the checkpoint: {', '.join(missing[:5])}",
             where=Path(checkpoint).name,
             remedy="the checkpoint belongs to another graph, or is incomplete",
         )
     reshaped = {variable for assign, variable in restore_nodes(graph) if _reshapes(graph, assign)}
     for pair in pairs:
-        _check_shape(pair, stored[pair.key], may_differ=pair.name in reshaped)
+        if pair.value is None:
+            _check_shape(pair, stored[pair.key], may_differ=pair.name in reshaped)
     return tuple(pairs)
 
 
@@ -93,11 +118,32 @@ def read_values(checkpoint: str, variables: tuple[StoredVariable, ...]) -> list[
     ``RestoreV2`` is used and not a checkpoint reader: on damaged indexes it fails cleanly
     where the reader aborts the process. Raises `BadInput` naming the tensor.
     """
-    return [_read_value(checkpoint, variable) for variable in variables]
+    unmade = [variable for variable in variables if variable.value is None]
+    read = dict(_read_together(checkpoint, unmade)) if unmade else {}
+    return [read_value(checkpoint, one) if one.name not in read else read[one.name] for one in variables]
 
 
-def _read_value(checkpoint: str, variable: StoredVariable) -> NDArray[Any]:
-    array = read_tensor(checkpoint, variable.key, variable.dtype, variable.slice_spec)
+def _read_together(checkpoint: str, variables: list[StoredVariable]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield all values, read in one go; nothing where that fails: one by one it shows which it is."""
+    keys, slices = [one.key for one in variables], [one.slice_spec for one in variables]
+    try:
+        values = tf.raw_ops.RestoreV2(
+            prefix=checkpoint, tensor_names=keys, shape_and_slices=slices, dtypes=[one.dtype for one in variables]
+        )
+    except (tf.errors.OpError, ValueError):
+        return
+    for one, value in zip(variables, values, strict=True):
+        yield one.name, _shaped(one, np.asarray(value.numpy(), object if one.dtype == tf.string else None))
+
+
+def read_value(checkpoint: str, variable: StoredVariable) -> NDArray[Any]:
+    """Read one variable's value; raises as `read_values`."""
+    if variable.value is not None:
+        return variable.value
+    return _shaped(variable, read_tensor(checkpoint, variable.key, variable.dtype, variable.slice_spec))
+
+
+def _shaped(variable: StoredVariable, array: NDArray[Any]) -> NDArray[Any]:
     return array.reshape(variable.shape.as_list()) if variable.shape.is_fully_defined() else array
 
 
@@ -113,17 +159,22 @@ def read_tensor(checkpoint: str, key: str, dtype: tf.DType, slice_spec: str = ""
             where=Path(checkpoint).name,
             remedy="the checkpoint is damaged; copy it again from where it was made",
         ) from error
-    array: NDArray[Any] = value.numpy()
-    return array
+    return np.asarray(value.numpy(), object if dtype == tf.string else None)  # a scalar string comes as bytes
 
 
 def trained_variables(meta_graph: meta_graph_pb2.MetaGraphDef) -> frozenset[str]:
     """Return the names in a MetaGraph's collection of trainable variables, none where it has no such collection."""
-    packed = meta_graph.collection_def[TRAINABLE].bytes_list.value if TRAINABLE in meta_graph.collection_def else []
+    return frozenset(edge_of(one.variable_name).node for one in definitions(meta_graph, TRAINABLE))
+
+
+def definitions(meta_graph: meta_graph_pb2.MetaGraphDef, *collections: str) -> list[VariableDef]:
+    """Return what a MetaGraph's collections say of its variables; raises `BadInput` where that cannot be read."""
+    held = [name for name in collections if name in meta_graph.collection_def]
+    packed = [one for name in held for one in meta_graph.collection_def[name].bytes_list.value]
     try:
-        return frozenset(edge_of(VariableDef.FromString(one).variable_name).node for one in packed)
+        return [VariableDef.FromString(one) for one in packed]
     except message.DecodeError as error:
-        what = f"the collection {TRAINABLE} of the MetaGraph cannot be read"
+        what = f"the collection {' or '.join(held)} of the MetaGraph cannot be read"
         raise BadInput(what, remedy="the file is damaged; copy it again from where it was made") from error
 
 
@@ -133,12 +184,18 @@ def _is_trainable(name: str, dtype: tf.DType, trained: frozenset[str]) -> bool:
 
 
 def _pair(
-    node: Any, restored: dict[str, tuple[str, str]], stored: dict[str, list[int]], trained: frozenset[str]
+    node: Any,
+    restored: dict[str, tuple[str, str]],
+    stored: dict[str, list[int]],
+    trained: frozenset[str],
+    elsewhere: Elsewhere,
 ) -> StoredVariable:
     shared = attribute(node, "shared_name").s.decode()
-    by_name = node.name if node.name in stored or shared not in stored else shared
-    key, slice_spec = restored.get(node.name, (by_name, ""))
+    named = next((name for name in (node.name, shared) if name in stored), node.name)
+    recorded = elsewhere.recorded.get(node.name, elsewhere.recorded.get(shared, (named, "")))
+    key, slice_spec = restored.get(node.name, (named, "") if named in stored else recorded)
     dtype = tf.as_dtype(node.attr["dtype"].type)
+    initial = None if key in stored else elsewhere.initial.get(node.name)
     return StoredVariable(
         name=node.name,
         key=key,
@@ -146,6 +203,7 @@ def _pair(
         dtype=dtype,
         shape=tf.TensorShape(attribute(node, "shape").shape),
         trainable=_is_trainable(node.name, dtype, trained),
+        value=elsewhere.assigned.get(node.name, initial),
     )
 
 
@@ -163,7 +221,7 @@ def _restore_constants(graph: Graph, source: Edge) -> tuple[str, str]:
     return names[source.output].decode(), slices[source.output].decode()
 
 
-def _stored_shapes(checkpoint: str) -> dict[str, list[int]]:
+def stored_shapes(checkpoint: str) -> dict[str, list[int]]:
     """Return every stored tensor's shape; raises `BadInput` where the index cannot be read."""
     try:
         shapes: dict[str, list[int]] = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()

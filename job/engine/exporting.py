@@ -20,7 +20,9 @@ def export(model: LiftedModel, source: SourceGraph, directory: str, *, scratch: 
     Raises `Internal` where the result still names a file below `scratch`, the source's directory:
     it would pass its parity here, where that file exists, and fail everywhere else.
     """
-    tf.saved_model.save(model, directory, signatures=dict(model.functions))
+    # The gradient functions of a TF1 graph's library cannot be saved; those of its ops need no saving.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(model, directory, signatures=dict(model.functions), options=options)
     path = Path(directory, "saved_model.pb")
     saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     definitions = saved_model.meta_graphs[0].signature_def

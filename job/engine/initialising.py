@@ -34,6 +34,11 @@ def members(graph: Graph, ops: tuple[str, ...], tables: set[str]) -> tuple[str, 
 
     The rest of a group, such as variables' initialisers, would undo what a checkpoint restores.
     """
+    return tuple(name for name in grouped(graph, ops) if tables & graph.ancestors([name]))
+
+
+def grouped(graph: Graph, ops: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what the init ops run, looking into groups."""
     found, seen, queue = dict[str, None](), set[str](), list(reversed(ops))
     while queue:
         name = queue.pop()
@@ -42,6 +47,6 @@ def members(graph: Graph, ops: tuple[str, ...], tables: set[str]) -> tuple[str, 
         seen.add(name)
         if graph.nodes[name].op == "NoOp":
             queue += reversed(graph.controls(name))
-        elif tables & graph.ancestors([name]):
+        else:
             found[name] = None
     return tuple(found)

@@ -7,6 +7,7 @@ from typing import Final
 import tensorflow as tf
 
 from job.engine.graph import Edge, Graph, attribute, edge_of, output_count
+from job.engine.losses import GRADIENT_SCOPE, LOGISTIC_LOSS, is_loss, is_part_of_loss, labels_of
 from job.engine.switches import PLACEHOLDERS
 from job.errors import BadInput
 
@@ -23,30 +24,26 @@ PIPELINE_ENDS: Final = (
 )
 """Where an input pipeline hands its batch to the model: cut here, their outputs become inputs."""
 
-LOSS_OPS: Final = (
-    "SoftmaxCrossEntropyWithLogits",
-    "SparseSoftmaxCrossEntropyWithLogits",
-    "CTCLoss",
-    "InTopK",
-    "InTopKV2",
-)
-"""Take predictions and labels; the labels are always input 1."""
+UPDATE_OPS: Final = re.compile(r"^Assign|^Scatter|Apply")
 
 NO_RESULT: Final = re.compile(
-    r"Summary|^Assert$|^NoOp$|^Print|^Save|^Restore|^Merge$|^Queue|^Const$|^Assign|^Scatter(?!Nd$|NdNonAliasing)|Apply|^Variable|^VarHandle|^VarIsInit|^LoopCond$"
+    r"Summary|^Assert$|^NoOp$|^Print|^Save|^Restore|^Queue|^Const$|^Assign|^Scatter(?!Nd$|NdNonAliasing)|Apply|^Variable|^VarHandle|^VarIsInit|^LoopCond$"
     r"|^IsVariableInitialized|^InitializeTable|^LookupTable(Import|Export|Size|Insert)|^Placeholder$|^Placeholder(V2|WithDefault)$|^Enqueue"
 )
 """Ops whose result nobody asks a model for."""
 
 SAVER_SCOPE: Final = re.compile(r"(^|/)save(_\d+)?/")
-GRADIENT_SCOPE: Final = re.compile(r"(^|/)gradients(_\d+)?/")
+UPDATE_SCOPE: Final = re.compile(r"(^|/)update_[^/]+/")
+"""Where optimizers put what applies their gradients."""
+
+GUARD_SCOPE: Final = re.compile(r"(^|/)AssertGuard(_\d+)?/")
+
 SHAPE_OPS: Final = ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike")
 """What they return does not depend on their input's values."""
 
 FLOW: Final = re.compile(r"^(Exit|RefExit|Switch|TensorArray\w*) |/(switch_[tf]|pred_id)$")
 """Loose ends of loops and conditions."""
 
-LABEL_NAME: Final = re.compile(r"(^|[_/])(labels?|targets?|y_|y_true|ground_?truth|gt\w*)(_\d+)?$", re.IGNORECASE)
 RESULT_NAME: Final = re.compile(
     r"(logits?|prob(s|abilit\w*)?|predict\w*|softmax|sigmoid|output\w*|detection\w*|scores?|class\w*|embedding\w*|out)",
     re.IGNORECASE,
@@ -68,27 +65,23 @@ def find_outputs(graph: Graph, switches: Iterable[str]) -> list[str]:
     a softmax or an arg-max its input counts as a result too: probabilities saturate and hide
     errors (design §7). Raises `BadInput` with candidates where nothing is left.
     """
-    starts = _starts(graph, set(switches))
-    labels = _labels(graph, starts)
+    starts = starts_of(graph, switches)
+    labels = labels_of(graph, starts)
     of_labels = graph.descendants(labels, opaque=SHAPE_OPS)
-    reached = graph.descendants(starts - labels, opaque=SHAPE_OPS) if starts else set(graph.nodes)
-    reached |= {
-        name
-        for name in graph.descendants(starts - labels)
-        if RESULT_NAME.search(_last(name)) and not graph.consumers(name)
-    }
-    results = (reached - of_labels) or reached
-    sinks = [
-        node.name for node in graph.graph_def.node if node.name in results and _is_sink(graph, node.name, of_labels)
-    ]
-    sinks = [name for name in sinks if not FLOW.search(f"{graph.nodes[name].op} {name}")] or sinks
-    chosen = sorted(sinks, key=_rank)
-    if not chosen:
+    reached = _reached(graph, starts - labels)
+    found = _in_order(graph, (reached - of_labels) or reached)
+    sinks = [name for name in found if _is_sink(graph, name, of_labels if starts else None)]
+    results = _likeliest(graph, _computed(graph, sinks)) or (
+        _read_after(graph, starts) if starts else _left_over(graph)
+    )
+    if not results:
+        graph.ancestors(graph.nodes)  # which raises where a node's input is missing: the likelier reason
         raise BadInput(
             "no output can be found: nothing that depends on an input is left over",
             where=f"{len(graph.nodes)} nodes",
             remedy="name them under `outputs` in the manifest",
         )
+    chosen = sorted((_uncast(graph, name, of_labels) for name in _without_metrics(graph, results)), key=_rank)
     return list(dict.fromkeys(tensor for name in chosen for tensor in (*_all_of(graph, name), *_behind(graph, name))))
 
 
@@ -104,7 +97,72 @@ def key_of(tensor: str, taken: Iterable[str]) -> str:
     return key
 
 
-def _starts(graph: Graph, switches: set[str]) -> set[Edge]:
+def _reached(graph: Graph, starts: set[Edge]) -> set[str]:
+    """Return what depends on the inputs, or only on their shapes and is called a result; all where there are none."""
+    if not starts:
+        return set(graph.nodes)
+    by_name = {name for name in graph.descendants(starts) if RESULT_NAME.search(_last(name))}
+    return graph.descendants(starts, opaque=SHAPE_OPS) | {name for name in by_name if not graph.consumers(name)}
+
+
+def _in_order(graph: Graph, names: set[str]) -> list[str]:
+    return [node.name for node in graph.graph_def.node if node.name in names]
+
+
+def _likeliest(graph: Graph, sinks: list[str]) -> list[str]:
+    """Drop loose ends of control flow, and batch norms whose result nothing takes, unless there is nothing else."""
+    others = [name for name in sinks if not FLOW.search(f"{graph.nodes[name].op} {name}")] or sinks
+    return [name for name in others if not graph.nodes[name].op.startswith("FusedBatchNorm")] or others
+
+
+def _read_after(graph: Graph, starts: set[Edge]) -> list[str]:
+    """Return the ends that read a state after an input was written to it: no data leads there, but an order."""
+    given = {edge.node for edge in starts}
+    return [name for name in graph.nodes if _is_sink(graph, name, None) and given & graph.ancestors([name])]
+
+
+def _computed(graph: Graph, sinks: list[str]) -> list[str]:
+    """Drop what only hands an input on, such as a batch's labels, unless there is nothing else."""
+    ends = (*PLACEHOLDERS, *PIPELINE_ENDS)
+    return [name for name in sinks if graph.nodes[graph.source_of(Edge(name, 0)).node].op not in ends] or sinks
+
+
+def _uncast(graph: Graph, name: str, of_labels: set[str]) -> str:
+    """Return what a metric casts before it compares it with labels, in place of the cast."""
+    users = [who for who, _, _ in graph.consumers(name)]
+    is_metric = graph.nodes[name].op == "Cast" and bool(users) and all(who in of_labels for who in users)
+    return graph.inputs(name)[0].node if is_metric else name
+
+
+def _left_over(graph: Graph) -> list[str]:
+    """Return what a graph without inputs and any other result ends in: variables that it writes, else constants."""
+    ends = [node.name for node in graph.graph_def.node if not graph.consumers(node.name) and not _is_inner(node.name)]
+    written = [name for name in ends if graph.nodes[name].op.startswith(("Scatter", "Assign"))]
+    return written or [name for name in ends if graph.nodes[name].op == "Const"]
+
+
+def _without_metrics(graph: Graph, results: list[str]) -> list[str]:
+    """Drop, in a graph that trains, what is not called a result and needs more inputs than those that are."""
+    named = [name for name in results if _rank(name)[0] == 0]
+    if not named or not trains(graph):
+        return results
+    allowed = _entries(graph, named)
+    return [name for name in results if _entries(graph, [name]) <= allowed]
+
+
+def trains(graph: Graph) -> bool:
+    """Whether the graph computes gradients."""
+    return any(GRADIENT_SCOPE.search(name) for name in graph.nodes)
+
+
+def _entries(graph: Graph, names: list[str]) -> set[Edge]:
+    """Return the placeholders and the pipelines' tensors that nodes depend on."""
+    ends = {node.name for node in graph.of_type(*PLACEHOLDERS, *PIPELINE_ENDS)}
+    needed = graph.ancestors(names, stop=ends)
+    return {Edge(end, output) for end in ends & needed for who, _, output in graph.consumers(end) if who in needed}
+
+
+def starts_of(graph: Graph, switches: Iterable[str]) -> set[Edge]:
     """Return the tensors at which data comes in: placeholders and what pipelines hand over."""
     fed = {Edge(node.name, 0) for node in graph.of_type(*PLACEHOLDERS) if not _is_saver_file(graph, node.name)}
     ends = {
@@ -123,54 +181,53 @@ def _is_saver_file(graph: Graph, name: str) -> bool:
     )
 
 
-def _labels(graph: Graph, starts: set[Edge]) -> set[Edge]:
-    """Return the inputs that carry labels: named so, or fed to a loss as its labels and not as its logits."""
-    labels = {edge for edge in starts if LABEL_NAME.search(edge.node)}
-    for start in starts - labels:
-        reached = graph.descendants([start])
-        fed = [_sides(graph, node.name, start, reached) for node in graph.of_type(*LOSS_OPS)]
-        if any(label and not logits for logits, label in fed):
-            labels.add(start)
-    return labels if starts - labels else set()
-
-
-def _sides(graph: Graph, loss: str, start: Edge, reached: set[str]) -> tuple[bool, bool]:
-    """Return whether `start` reaches a loss's predictions, and whether it reaches its labels."""
-    edges = graph.inputs(loss)[:2]
-    hits = [edge == start or (edge.node in reached and edge.node != start.node) for edge in edges]
-    return hits[0], hits[-1] and len(hits) > 1
-
-
-def _is_sink(graph: Graph, name: str, of_labels: set[str]) -> bool:
-    inner = GRADIENT_SCOPE.search(name) or SAVER_SCOPE.search(name)
-    if inner or NO_RESULT.search(graph.nodes[name].op) or _is_part_of_loss(graph, name):
+def _is_sink(graph: Graph, name: str, of_labels: set[str] | None) -> bool:
+    """Whether nothing takes a node's result but what only watches it; without inputs (`None`), nothing at all."""
+    if _is_inner(name) or NO_RESULT.search(graph.nodes[name].op) or is_part_of_loss(graph, name):
         return False
-    return all(_only_taps(graph, who, of_labels) for who, _, _ in graph.consumers(name))
+    if _is_update(graph, name) or (of_labels is not None and LOGISTIC_LOSS.search(name)):
+        return False
+    consumers = [who for who, _, _ in graph.consumers(name)]
+    return all(of_labels is not None and _only_taps(graph, who, of_labels) for who in consumers)
+
+
+def _is_update(graph: Graph, name: str) -> bool:
+    """Whether a node ends a condition that may change a variable, as batch norm's updates do."""
+    branches = [graph.source_of(edge, through=("Identity",)).node for edge in graph.inputs(name)]
+    return graph.nodes[name].op in ("Merge", "RefMerge") and any(
+        UPDATE_OPS.search(graph.nodes[one].op) for one in branches if one in graph.nodes
+    )
+
+
+def _is_inner(name: str) -> bool:
+    return any(scope.search(name) for scope in (GRADIENT_SCOPE, SAVER_SCOPE, UPDATE_SCOPE, GUARD_SCOPE))
 
 
 def _only_taps(graph: Graph, consumer: str, of_labels: set[str]) -> bool:
     op = graph.nodes[consumer].op
     return (
-        op in (*LOSS_OPS, *SHAPE_OPS)
-        or _is_part_of_loss(graph, consumer)
+        op in SHAPE_OPS
+        or is_loss(graph, consumer)
+        or is_part_of_loss(graph, consumer)
         or op.endswith(("Summary", "SummaryV2"))
         or bool(GRADIENT_SCOPE.search(consumer))
         or consumer in of_labels
     )
 
 
-def _is_part_of_loss(graph: Graph, name: str) -> bool:
-    """``tf.nn.softmax_cross_entropy_with_logits`` flattens the logits before its op."""
-    users = [who for who, _, _ in graph.consumers(name) if not GRADIENT_SCOPE.search(who)]
-    flattens = graph.nodes[name].op == "Reshape" and bool(users)
-    return flattens and all(graph.nodes[who].op in LOSS_OPS for who in users)
-
-
 def _all_of(graph: Graph, name: str) -> list[str]:
-    """Return every output of a node; of a batch norm only the first, the others are its statistics."""
+    """Return every output of a node; of a batch norm only the first, the others are its statistics.
+
+    So of a merge, whose other one says where its value came from.
+    """
     node = graph.nodes[name]
-    count = 1 if node.op.startswith("FusedBatchNorm") else output_count(node)
+    count = 1 if node.op.startswith(("FusedBatchNorm", "Merge")) else output_count(node)
     return [f"{name}:{output}" for output in range(count)]
+
+
+def _ends(graph: Graph) -> list[str]:
+    """Return what a graph without inputs is left with: constants, or what was last written to its state."""
+    return [name for name, node in graph.nodes.items() if output_count(node) and not graph.consumers(name)]
 
 
 def _behind(graph: Graph, name: str) -> list[str]:
@@ -179,9 +236,13 @@ def _behind(graph: Graph, name: str) -> list[str]:
     while graph.nodes[edge.node].op in ("Softmax", "Sigmoid", "ArgMax", "Identity", "Reshape", "Squeeze"):
         behind = graph.inputs(edge.node)[0]
         if graph.nodes[edge.node].op in ("Softmax", "Sigmoid", "ArgMax"):
-            found.append(behind.tensor)
+            found += [behind.tensor] if not _is_stored(graph, behind) else []
         edge = behind
     return found
+
+
+def _is_stored(graph: Graph, edge: Edge) -> bool:
+    return graph.nodes[graph.source_of(edge).node].op in ("Const", "Variable", "VariableV2", "ReadVariableOp")
 
 
 def _rank(name: str) -> tuple[int, str]:

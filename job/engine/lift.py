@@ -3,7 +3,7 @@
 import inspect
 import itertools
 import keyword
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,21 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.function.polymorphism import function_type
 from tensorflow.python.ops import handle_data_util, resource_variable_ops
 
-from job.engine.checkpoint import StoredVariable, read_values
+from job.engine.checkpoint import StoredVariable, read_value
+from job.engine.deprecated import renew
 from job.engine.folding import fold_conditions
-from job.engine.graph import edge_of
+from job.engine.health.path import path_of
+from job.engine.health.weights import check_constants
 from job.engine.rewrites import to_resources
-from job.engine.shapes import dtype_of, import_tensors
+from job.engine.shapes import import_tensors
 from job.engine.source_graph import SourceGraph
 from job.engine.table_resources import LiftedTable
+from job.engine.weightless import weightless
 from job.errors import Refused
 from job.records import Signature
+
+Pruned = Callable[[Signature], graph_pb2.GraphDef]
+"""Returns what a signature needs of the source's graph."""
 
 
 class LiftedModel(tf.Module):  # type: ignore[misc]
@@ -29,17 +35,24 @@ class LiftedModel(tf.Module):  # type: ignore[misc]
     `functions` maps signature keys to concrete functions; the default signature is also `__call__`.
     """
 
-    def __init__(self, source: SourceGraph, values: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def __init__(self, source: SourceGraph, state: Mapping[str, tf.Variable], pruned: Pruned) -> None:
         super().__init__()
-        self.state = {stored.name: _variable(stored, values[stored.name]) for stored in source.variables}
+        self.state = dict(state)
         self.tables = {table.name: LiftedTable(source, table) for table in source.tables}
-        functions = {signature.key: self._function(source, signature) for signature in source.signatures}
+        for table in self.tables.values():
+            table.fill()
+        functions = {
+            signature.key: self._function(source, signature, pruned(signature)) for signature in source.signatures
+        }
         self.functions = {key: function.get_concrete_function() for key, function in functions.items()}
         self.__call__ = functions.get("serving_default", next(iter(functions.values())))
 
-    def _function(self, source: SourceGraph, signature: Signature) -> tf.types.experimental.GenericFunction:
-        outputs = (spec.tensor for spec in signature.outputs)
-        graph_def, handles = to_resources(fold_conditions(source.pruned(signature), source.switches, outputs))
+    def _function(
+        self, source: SourceGraph, signature: Signature, pruned: graph_pb2.GraphDef
+    ) -> tf.types.experimental.GenericFunction:
+        switches = {name: value.item() for name, value in source.switches_of(signature).items()}
+        decided = fold_conditions(pruned, switches, (spec.tensor for spec in signature.outputs))
+        graph_def, handles = to_resources(renew(decided))
         held = [self.state[name] if name in self.state else self.tables[name] for name in handles]
         body = _imported(source, signature, graph_def, dict(zip(handles.values(), held, strict=True)))
         specs = [
@@ -65,14 +78,45 @@ class LiftedModel(tf.Module):  # type: ignore[misc]
 def lift(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:
     """Return the TF2 model of a source graph.
 
-    Raises `BadInput` where a value cannot be read, `Refused` for weights that are NaN or infinite.
+    Raises `BadInput` where a value cannot be read, a table cannot be filled or the graph cannot be
+    imported, `Refused` for weights that are NaN or infinite.
     """
-    values = dict(
-        zip((stored.name for stored in source.variables), read_values(source.checkpoint, source.variables), strict=True)
-    )
+    state = {
+        stored.name: _variable(stored, value) for stored, value in _values(source, allow_nonfinite=allow_nonfinite)
+    }
+    return LiftedModel(source, state, source.pruned)
+
+
+def rehearse(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:
+    """Do what `lift` does and raise what it raises, without holding the weights: each is read and let go.
+
+    The model that it returns has neither values in its variables nor large constants: it can be
+    looked at, and not run.
+    """
+    state = {
+        stored.name: _valueless(stored, value) for stored, value in _values(source, allow_nonfinite=allow_nonfinite)
+    }
+    return LiftedModel(source, state, lambda signature: weightless(source.pruned(signature)))
+
+
+def _values(source: SourceGraph, *, allow_nonfinite: bool) -> Iterator[tuple[StoredVariable, np.ndarray[Any, Any]]]:
+    """Yield every variable with its value; raises `Refused` after the last one if some are NaN or infinite.
+
+    Frozen weights are judged first, in their graph.
+    """
     if not allow_nonfinite:
-        _check_finite(values)
-    return LiftedModel(source, values)
+        check_constants(path_of(source.graph, source.signatures, source.switches))
+    bad = list[str]()
+    for stored in source.variables:
+        value = read_value(source.checkpoint, stored)
+        if not allow_nonfinite and _is_float(value) and not np.isfinite(value.astype(np.float32, copy=False)).all():
+            bad.append(stored.name)
+        yield stored, value
+    if bad:
+        raise Refused(
+            f"{len(bad)} of {len(source.variables)} variables hold NaN or infinity: {', '.join(bad[:10])}",
+            remedy="the training diverged; --allow-nonfinite converts it all the same",
+        )
 
 
 def argument_names(signature: Signature) -> list[str]:
@@ -99,9 +143,7 @@ def _imported(
         for one, handle in zip(held.values(), arguments[len(signature.inputs) :], strict=True):
             if isinstance(one, tf.Variable):
                 handle_data_util.copy_handle_data(one.handle, handle)
-        switches = {
-            name: tf.constant(value, dtype_of(source.graph, edge_of(name))) for name, value in source.switches.items()
-        }
+        switches = {name: tf.constant(value) for name, value in source.switches_of(signature).items()}
         return import_tensors(
             graph_def, switches | dict(zip(names, arguments, strict=True)), [spec.tensor for spec in signature.outputs]
         )
@@ -113,19 +155,14 @@ def _variable(stored: StoredVariable, value: np.ndarray[Any, Any]) -> tf.Variabl
     return tf.Variable(value, dtype=stored.dtype, name=stored.name, trainable=stored.trainable)
 
 
+def _valueless(stored: StoredVariable, value: np.ndarray[Any, Any]) -> tf.Variable:
+    return resource_variable_ops.UninitializedVariable(
+        dtype=stored.dtype, shape=value.shape, name=stored.name, trainable=stored.trainable
+    )
+
+
 def _handle(one: Any) -> tf.Tensor:
     return one.handle if isinstance(one, tf.Variable) else one.resource_handle
-
-
-def _check_finite(values: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    bad = [
-        name for name, value in values.items() if _is_float(value) and not np.isfinite(value.astype(np.float32)).all()
-    ]
-    if bad:
-        raise Refused(
-            f"{len(bad)} of {len(values)} variables hold NaN or infinity: {', '.join(bad[:10])}",
-            remedy="the training diverged; --allow-nonfinite converts it all the same",
-        )
 
 
 def _is_float(value: np.ndarray[Any, Any]) -> bool:

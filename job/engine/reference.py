@@ -18,8 +18,10 @@ def exists(path: str) -> bool:
     return bool(path) and Path(path).exists()
 
 
-def write(path: str, answers: Iterable[tuple[str, str, tuple[Array, ...]]]) -> None:
-    """Keep (signature, sample, outputs), where `path` is not empty.
+def write(path: str, answers: Iterable[tuple[str, str, tuple[Array, ...]]], unanswered: Iterable[str] = ()) -> None:
+    """Keep (signature, sample, what it was fed and what it answered), where `path` is not empty.
+
+    `unanswered` are the signatures to which there is no answer.
 
     Strings are kept as their bytes and lengths, since no pickle is read anywhere.
     """
@@ -28,19 +30,28 @@ def write(path: str, answers: Iterable[tuple[str, str, tuple[Array, ...]]]) -> N
         for index, array in enumerate(outputs):
             arrays |= _packed(str(len(names)), array)
             names.append(SEPARATOR.join((signature, sample, str(index))))
-    if path and names:
+    lacking = list(unanswered)
+    if path and (names or lacking):
         with Path(path).open("wb") as file:
-            np.savez(file, names=np.array(names), **arrays)  # type: ignore[arg-type]  # NumPy's stub takes keywords for options
+            np.savez(file, names=np.array(names, str), unanswered=np.array(lacking, str), **arrays)  # type: ignore[arg-type]  # NumPy's stub takes keywords for options
 
 
 def read(path: str) -> dict[tuple[str, str], tuple[Array, ...]]:
-    """Return outputs by (signature, sample)."""
+    """Return what was kept, by (signature, sample)."""
     found: dict[tuple[str, str], list[Array]] = {}
     with np.load(path, allow_pickle=False) as arrays:
         for position, name in enumerate(arrays["names"]):
             signature, sample, _ = str(name).split(SEPARATOR)
             found.setdefault((signature, sample), []).append(_unpacked(arrays, str(position)))
     return {key: tuple(outputs) for key, outputs in found.items()}
+
+
+def unanswered(path: str) -> frozenset[str]:
+    """Return the signatures to which the exact run has no answer; none without an exact run."""
+    if not exists(path):
+        return frozenset()
+    with np.load(path, allow_pickle=False) as arrays:
+        return frozenset(str(name) for name in arrays["unanswered"])
 
 
 def _packed(name: str, array: Array) -> dict[str, Array]:

@@ -112,6 +112,8 @@ class _Rewriter:
         write = _with_op(self._use(node)[-1], WRITE_OPS[node.op])
         write.name = f"{node.name}/write"
         write.input[0] = self.handles.setdefault(variable, f"{variable}/{HANDLE}:0")
+        before = self._written_before(node)
+        write.input.extend([f"^{before.name}"] if before else [])
         _keep_attributes(
             write, ("T", "Tindices") if node.op.startswith("ScatterNd") else ("dtype", "Tindices"), T=("T", "dtype")
         )
@@ -201,7 +203,14 @@ class _Rewriter:
         return read
 
     def _target(self, node: NodeDef) -> str:
-        return self.graph.source_of(self.graph.inputs(node.name)[0]).node
+        """Return the variable that a node writes, itself or what another write hands on."""
+        before = self._written_before(node)
+        return self._target(before) if before else self.graph.source_of(self.graph.inputs(node.name)[0]).node
+
+    def _written_before(self, node: NodeDef) -> NodeDef | None:
+        """Return the write whose reference a node takes, if it is one's."""
+        source = self.graph.nodes.get(self.graph.source_of(self.graph.inputs(node.name)[0]).node)
+        return source if source is not None and source.op in WRITE_OPS else None
 
     def _crosses_loop(self, node: NodeDef) -> bool:
         edge = self.graph.inputs(node.name)[0]

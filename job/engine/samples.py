@@ -10,53 +10,35 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from job.engine.examples import encoded_images, serialized_examples
-from job.engine.graph import Graph, edge_of
-from job.engine.sample_shapes import Sizes, concrete, first_dims, implied, to_try
+from job.engine.encoded import DECODERS
+from job.engine.graph import edge_of
+from job.engine.sample_shapes import Sizes, concrete, implied, to_try
 from job.engine.source_graph import SourceGraph
+from job.engine.sparse_inputs import make, together
 from job.engine.switches import inference_value
-from job.engine.vocabulary import words_of
+from job.engine.values import Values
 from job.errors import UsageError
-from job.records import Signature, TensorSpec
+from job.records import Shape, Signature, TensorSpec
 
 Array = NDArray[Any]
 
 BATCHES: Final = (4, 1, 3)
 """Batch sizes of the samples: a batch, one alone, and an odd number."""
 
-INDEX_OPS: Final = (
-    "Gather",
-    "GatherV2",
-    "ResourceGather",
-    "SparseSegmentMean",
-    "SparseSegmentSum",
-    "SparseSegmentSqrtN",
-)
-INDEX_KEEPING_OPS: Final = (
-    "Identity",
-    "Cast",
-    "Reshape",
-    "ExpandDims",
-    "Squeeze",
-    "Transpose",
-    "Unique",
-    "StridedSlice",
-    "Slice",
-    "Enter",
-    "Switch",
-)
-"""Behind these a number still says which row of a table is meant."""
-
-DECODERS: Final = ("DecodeJpeg", "DecodePng", "DecodeImage", "DecodeBmp", "DecodeGif", "DecodeAndCropJpeg")
-PARSERS: Final = ("ParseExample", "ParseExampleV2", "ParseSingleExample")
+KINDS: Final = ("normal", "uniform", "extreme")
+"""How the floats of each batch are spread."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One batch for a signature: `feeds` in the order of its inputs."""
+    """One batch for a signature: `feeds` in the order of its inputs.
+
+    `is_mended` says that its shapes were made to fit what the baseline said of another one.
+    """
 
     name: str
     feeds: tuple[Array, ...]
+    is_mended: bool = False
 
 
 def recorded(path: str, signature: Signature) -> Sample:
@@ -94,132 +76,72 @@ def _held(held: Mapping[str, Array], signature: Signature, spec: TensorSpec) -> 
     return held[found]
 
 
-def candidates(source: SourceGraph, signature: Signature, seed: int) -> Iterator[tuple[Sample, ...]]:
+def candidates(source: SourceGraph, signature: Signature, seed: int) -> Iterator[Iterator[Sample]]:
     """Yield groups of samples, likeliest first; in each group the first that the baseline accepts counts.
 
     Groups are batches, kinds of values and sizes: a model with free dimensions may still take
-    only some, and the baseline is who knows.
+    only some, and the baseline is who knows. After those that try much come cautious ones.
     """
-    maker = _Maker(source, signature)
-    for turn, (batch, kind) in enumerate(zip(BATCHES, ("normal", "uniform", "extreme"), strict=True)):
-        yield tuple(
-            maker.sample(np.random.default_rng([seed, turn]), kind, sizes) for sizes in maker.sizes(turn, batch)
-        )
+    maker = _Maker(source, signature, seed)
+    for turn, batch in enumerate(BATCHES):
+        yield maker.samples(turn, batch)
 
 
 class _Maker:
-    def __init__(self, source: SourceGraph, signature: Signature) -> None:
-        self._graph, self._signature = source.graph, signature
-        self._words = words_of(source)
+    def __init__(self, source: SourceGraph, signature: Signature, seed: int) -> None:
+        self._source, self._signature, self._seed = source, signature, seed
         self._shapes = {spec.key: implied(source, spec) for spec in signature.inputs}
-        self._source = source
+        self._together = together(source.graph, signature)
 
-    def sizes(self, turn: int, batch: int) -> list[Sizes]:
-        """Return the sizes to try; another first choice for every group."""
-        return to_try(list(self._shapes.values()), batch, turn)
+    def samples(self, turn: int, batch: int) -> Iterator[Sample]:
+        """Yield the samples of one group, made when they are asked for; sizes that change nothing are left out."""
+        seen = set[str]()
+        for is_cautious in (False, True):
+            for sizes in self._sizes(turn, batch):
+                sample = self._sample(turn, sizes, is_cautious=is_cautious)
+                if sample.name not in seen:
+                    seen.add(sample.name)
+                    yield sample
 
-    def sample(self, rng: np.random.Generator, kind: str, sizes: Sizes) -> Sample:
+    def _sizes(self, turn: int, batch: int) -> list[Sizes]:
+        """Return the sizes to try; another first choice for every group. Encoded images are of any size."""
+        encoded: list[Shape] = [(None, None)] if self._decodes() else []
+        return to_try([*self._shapes.values(), *encoded], batch, turn)
+
+    def _sample(self, turn: int, sizes: Sizes, *, is_cautious: bool) -> Sample:
         """Make one batch; all inputs share the sizes."""
-        feeds = tuple(self._feed(rng, kind, spec, sizes) for spec in self._signature.inputs)
-        shapes = ", ".join(str(list(feed.shape)) for feed in feeds)
-        counted = (
-            f", length {sizes.length}" if any(spec.dtype.startswith("int") for spec in self._signature.inputs) else ""
-        )
-        return Sample(name=f"{kind} {shapes}{counted}", feeds=feeds)
+        values = Values(self._source, [self._seed, turn], KINDS[turn], side=sizes.spatial, is_cautious=is_cautious)
+        feeds: dict[str, Array] = {}
+        for one in self._together:
+            feeds |= make(self._source, one, values, sizes.batch)
+        for spec in self._signature.inputs:
+            if spec.key not in feeds:
+                feeds[spec.key] = self._feed(values, spec, sizes)
+        made = tuple(feeds[spec.key] for spec in self._signature.inputs)
+        kind = "cautious" if is_cautious else KINDS[turn]
+        return Sample(name=self._name(kind, made, sizes), feeds=made)
 
-    def _feed(self, rng: np.random.Generator, kind: str, spec: TensorSpec, sizes: Sizes) -> Array:
-        sparse = spec.key.rpartition("_")[2] if self._is_sparse(spec) else ""
-        if sparse or spec.key.endswith("_dense_shape"):
-            return self._sparse(rng, spec, sizes.batch)
-        shape = concrete(self._shapes[spec.key], sizes)
+    def _name(self, kind: str, feeds: tuple[Array, ...], sizes: Sizes) -> str:
+        shapes = ", ".join(str(list(feed.shape)) for feed in feeds)
+        counts = any(spec.dtype.startswith("int") for spec in self._signature.inputs)
+        side = f", side {sizes.spatial}" if self._decodes() else ""
+        length = f", length {sizes.length}" if counts else ""
+        return f"{kind} {shapes}{length}{side}"
+
+    def _feed(self, values: Values, spec: TensorSpec, sizes: Sizes) -> Array:
+        shape, edge = concrete(self._shapes[spec.key], sizes), edge_of(spec.tensor)
+        switch = inference_value(self._source.graph.nodes[edge.node])
         dtype = tf.as_dtype(spec.dtype)
-        switch = inference_value(self._graph.nodes[edge_of(spec.tensor).node])
         if switch is not None:
             return np.full(() if spec.shape is None else shape, switch, dtype.as_numpy_dtype)
-        if dtype == tf.string:
-            return self._strings(rng, spec, shape)
-        if dtype.is_bool:
-            return rng.random(shape) < 0.5
-        if dtype.is_integer:
-            return self._integers(rng, spec, shape, sizes.length)
-        return _floats(rng, kind, shape).astype(dtype.as_numpy_dtype)
+        return values.of(edge, dtype, shape, self._steps(sizes))
 
-    def _integers(self, rng: np.random.Generator, spec: TensorSpec, shape: tuple[int, ...], length: int) -> Array:
-        dtype = tf.as_dtype(spec.dtype).as_numpy_dtype
-        if dtype == np.uint8:
-            return rng.integers(0, 256, shape, dtype=np.uint8)
-        if not shape:
-            return np.asarray(length, dtype)
-        if len(shape) == 1 and "len" in spec.key.lower():
-            return rng.integers(1, length + 1, shape).astype(dtype)
-        return rng.integers(0, self._bound(spec), shape).astype(dtype)
+    def _steps(self, sizes: Sizes) -> int:
+        """Return how many steps there are at most: those of the shortest input that has a fixed number."""
+        fixed = [shape[1] for shape in self._shapes.values() if shape is not None and len(shape) > 1 and shape[1]]
+        return min([sizes.length, *fixed])
 
-    def _bound(self, spec: TensorSpec) -> int:
-        """Return how many rows the smallest table has that the input indexes; 2 where there is none."""
-        rows = [
-            next(iter(first_dims(self._source, self._graph.inputs(name)[0].node)), 0)
-            for name in _indexing(self._graph, edge_of(spec.tensor).node)
-        ]
-        return min((count for count in rows if count), default=2)
-
-    def _strings(self, rng: np.random.Generator, spec: TensorSpec, shape: tuple[int, ...]) -> Array:
-        reached = [self._graph.nodes[name] for name in self._graph.descendants([edge_of(spec.tensor)])]
-        count = int(np.prod(shape))
-        parser = next((node for node in reached if node.op in PARSERS), None)
-        if parser is not None:
-            values = serialized_examples(self._graph, parser.name, self._words, rng, count)
-        elif any(node.op in DECODERS for node in reached):
-            values = encoded_images(rng, count)
-        else:
-            split = any(node.op.startswith("StringSplit") for node in reached)
-            values = [b" ".join(rng.choice(self._words, 3 if split else 1)) for _ in range(count)]
-        return np.array(values, object).reshape(shape)
-
-    def _is_sparse(self, spec: TensorSpec) -> bool:
-        base, _, part = spec.key.rpartition("_")
-        return part in ("indices", "values") and any(
-            other.key == f"{base}_dense_shape" for other in self._signature.inputs
-        )
-
-    def _sparse(self, rng: np.random.Generator, spec: TensorSpec, batch: int) -> Array:
-        """Return one part of a sparse batch with one entry a row."""
-        base = spec.key.removesuffix("_dense_shape").removesuffix("_indices").removesuffix("_values")
-        columns = self._columns(next(other for other in self._signature.inputs if other.key == f"{base}_indices"))
-        if spec.key.endswith("_dense_shape"):
-            return np.array([batch, columns], np.int64)
-        if spec.key.endswith("_indices"):
-            return np.stack([np.arange(batch), np.arange(batch) % columns], 1).astype(np.int64)
-        dtype = tf.as_dtype(spec.dtype)
-        return (
-            np.array([b"a"] * batch, object)
-            if dtype == tf.string
-            else rng.normal(size=batch).astype(dtype.as_numpy_dtype)
-        )
-
-    def _columns(self, indices: TensorSpec) -> int:
-        for name in self._graph.descendants([edge_of(indices.tensor)]):
-            if self._graph.nodes[name].op == "SparseTensorDenseMatMul":
-                return next(iter(first_dims(self._source, self._graph.inputs(name)[3].node)), 2)
-        return 2
-
-
-def _floats(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> Array:
-    if kind == "normal":
-        return rng.normal(size=shape)
-    if kind == "uniform":
-        return rng.random(shape)
-    return rng.choice([-3.0, 0.0, 1.0, 3.0], shape)
-
-
-def _indexing(graph: Graph, start: str) -> set[str]:
-    """Return the gathers that the values of a node index, behind ops that keep values."""
-    found, seen, queue = set[str](), set[str](), [start]
-    while queue:
-        for consumer, index, _ in graph.consumers(queue.pop()):
-            op = graph.nodes[consumer].op
-            if op in INDEX_OPS and index == 1:
-                found.add(consumer)
-            elif op in INDEX_KEEPING_OPS and index == 0 and consumer not in seen:
-                seen.add(consumer)
-                queue.append(consumer)
-    return found
+    def _decodes(self) -> bool:
+        graph = self._source.graph
+        texts = [edge_of(spec.tensor) for spec in self._signature.inputs if spec.dtype == "string"]
+        return any(graph.nodes[name].op in DECODERS for name in graph.descendants(texts))

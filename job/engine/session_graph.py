@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import tensorflow as tf
 
-from job.engine.checkpoint import RESTORE_OPS, read_tensor, read_values, restore_nodes
+from job.engine.checkpoint import RESTORE_OPS, StoredVariable, read_tensor, read_values, restore_nodes
 from job.engine.graph import Edge, Graph, edge_of
 from job.engine.pruning import computed_by, subgraph
 from job.engine.runtime import Mode, session_config
@@ -58,7 +58,7 @@ class SessionGraph:
         self._graph, self._fed = tf.Graph(), dict[str, tf.Tensor]()
         with self._graph.as_default():
             self._import(computed | self._filling())
-            self._own_assigns = {stored.name: self._assign(stored.name) for stored in self._not_saved()}
+            self._own_assigns = {stored.name: self._assign(stored) for stored in self._not_saved()}
         self._session = tf.compat.v1.Session(graph=self._graph, config=session_config(mode))
         self.reset()
 
@@ -69,7 +69,7 @@ class SessionGraph:
 
     def callable(self, signature: Signature) -> Callable[..., list[Any]]:
         """Return a function of the inputs that runs the session as fast as TF1 can."""
-        switches = {self._fed[name]: value for name, value in self._source.switches.items() if name in self._fed}
+        switches = {self._fed[name]: value for name, value in self._source.switches_of(signature).items()}
         fetches = [self._tensor(spec.tensor) for spec in signature.outputs]
         feeds = [self._tensor(spec.tensor) for spec in signature.inputs]
         run: Callable[..., list[Any]] = self._session.make_callable(fetches, [*feeds, *switches])
@@ -91,7 +91,8 @@ class SessionGraph:
 
     def _saved_assigns(self) -> Iterator[tuple[str, str]]:
         """Yield (variable, assignment) where the saver assigns it what it read; the last one counts."""
-        wanted, graph = {stored.name for stored in self._variables}, self._source.graph
+        saved = (stored for stored in self._variables if stored.value is None and not stored.is_average)
+        wanted, graph = {stored.name for stored in saved}, self._source.graph
         for assign, variable in restore_nodes(graph):
             target, value = graph.inputs(assign)[:2]
             if variable in wanted and target.node == variable and _way(graph, value):
@@ -132,10 +133,10 @@ class SessionGraph:
         graph = self._source.graph
         return tf.compat.v1.placeholder(dtype_of(graph, edge), shape_of(graph, edge), name=FED)
 
-    def _assign(self, variable: str) -> tuple[tf.Tensor, tf.Operation]:
+    def _assign(self, stored: StoredVariable) -> tuple[tf.Tensor, tf.Operation]:
         """Assign a value that is fed to a variable that no saver restores."""
-        held = self._graph.get_tensor_by_name(f"{variable}:0")
-        value = tf.compat.v1.placeholder(dtype_of(self._source.graph, Edge(variable, 0)), name=FED)
+        held = self._graph.get_tensor_by_name(f"{stored.name}:0")
+        value = tf.compat.v1.placeholder(stored.dtype, name=FED)
         if held.dtype == tf.resource:
             return value, tf.raw_ops.AssignVariableOp(resource=held, value=value)
         return value, tf.raw_ops.Assign(ref=held, value=value, validate_shape=False).op

@@ -5,14 +5,18 @@ from difflib import get_close_matches
 
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from job.engine.graph import Graph, edge_of
-from job.engine.interface import PIPELINE_ENDS, find_outputs, key_of, pipeline_inputs
+from job.engine.graph import Edge, Graph, edge_of
+from job.engine.interface import PIPELINE_ENDS, SHAPE_OPS, find_outputs, key_of, pipeline_inputs, starts_of, trains
+from job.engine.losses import find_compared
+from job.engine.policy import touches_host
+from job.engine.pruning import cut_at, needed_by
 from job.engine.shapes import specs_of
 from job.engine.switches import PLACEHOLDERS
 from job.errors import BadInput
-from job.records import ArtifactOptions, Finding, Signature
+from job.records import ArtifactOptions, Finding, Signature, TensorSpec
 
 DEFAULT_KEY = "serving_default"
+WITH_DEFAULTS_KEY = "serving_default_with_defaults"
 INTERNAL_KEYS = ("__saved_model_init_op", "__saved_model_train_op")
 SPARSE_PARTS = ("indices", "values", "dense_shape")
 
@@ -31,44 +35,40 @@ def read_signatures(
 
     Raises `BadInput` where nothing usable is left.
     """
-    declared = {
-        key: meta_graph.signature_def[key] for key in sorted(meta_graph.signature_def) if key not in INTERNAL_KEYS
-    }
-    if declared and not options.outputs:
-        return _declared(declared, graph, bound, options)
-    return _guessed(graph, bound, options)
+    declared = {key: meta_graph.signature_def[key] for key in declared_keys(meta_graph, options)}
+    return _declared(declared, graph, bound) if declared else _guessed(graph, bound, options)
 
 
-def _declared(
-    declared: dict[str, meta_graph_pb2.SignatureDef],
-    graph: Graph,
-    bound: Mapping[str, object],
-    options: ArtifactOptions,
-) -> Found:
+def declared_keys(meta_graph: meta_graph_pb2.MetaGraphDef, options: ArtifactOptions) -> tuple[str, ...]:
+    """Return the keys of the signatures to be kept; none where the user names outputs or the model has no signature.
+
+    Raises `BadInput` where the user names one that the model does not have.
+    """
+    declared = tuple(key for key in sorted(meta_graph.signature_def) if key not in INTERNAL_KEYS)
+    if options.outputs or not declared:
+        return ()
     unknown = [key for key in options.signatures if key not in declared]
     if unknown:
         raise BadInput(f"no signature {unknown[0]!r}", remedy=f"the model has: {', '.join(declared)}")
-    signatures, findings = list[Signature](), list[Finding]()
-    for key in options.signatures or declared:
-        definition = declared[key]
-        inputs, outputs = dict(_flat(definition.inputs)), dict(_flat(definition.outputs))
-        gone = [tensor for tensor in (*inputs.values(), *outputs.values()) if edge_of(tensor).node not in graph.nodes]
-        if gone:
-            findings.append(
-                Finding(
-                    code="signature_broken",
-                    cause=f"signature {key} names {gone[0]}, which is not in the graph; it was left out",
-                    remedy="export the model again if you need it",
-                    severity="warning",
-                )
+    return options.signatures or declared
+
+
+def _declared(declared: dict[str, meta_graph_pb2.SignatureDef], graph: Graph, bound: Mapping[str, object]) -> Found:
+    return tuple(_exported(key, definition, graph, bound) for key, definition in declared.items()), ()
+
+
+def _exported(
+    key: str, definition: meta_graph_pb2.SignatureDef, graph: Graph, bound: Mapping[str, object]
+) -> Signature:
+    inputs, outputs = dict(_flat(definition.inputs)), dict(_flat(definition.outputs))
+    for tensor in (*inputs.values(), *outputs.values()):
+        if edge_of(tensor).node not in graph.nodes:
+            raise BadInput(
+                f"the signature names {tensor}, which is not in the graph",
+                where=key,
+                remedy="export the model again, or name `outputs` in the manifest",
             )
-            continue
-        signatures.append(_signature(key, inputs, outputs, graph, bound, method=definition.method_name))
-    if not signatures:
-        raise BadInput(
-            "no signature of the model can be used", where=findings[0].cause, remedy="name `outputs` in the manifest"
-        )
-    return tuple(signatures), tuple(findings)
+    return _signature(key, inputs, outputs, graph, bound, method=definition.method_name)
 
 
 def _guessed(graph: Graph, bound: Mapping[str, object], options: ArtifactOptions) -> Found:
@@ -81,11 +81,18 @@ def _guessed(graph: Graph, bound: Mapping[str, object], options: ArtifactOptions
     else:
         signature = _with_outputs(graph, _keyed(find_outputs(graph, bound)), options.inputs, kept)
         batched = {spec.key: spec.tensor for spec in signature.outputs if spec.shape != ()}
-        if signature.inputs and 0 < len(batched) < len(signature.outputs):  # the scalars are losses or metrics
+        if signature.inputs and not batched and trains(graph):
+            batched = _keyed(find_compared(graph, (spec.tensor for spec in signature.outputs), starts_of(graph, bound)))
+        scalars = len([spec for spec in signature.outputs if spec.shape == ()])
+        if signature.inputs and batched and scalars:  # the scalars are losses or metrics
             signature = _with_outputs(graph, batched, options.inputs, kept)
-    if options.inputs and options.outputs:
-        return (signature,), ()
-    return (signature,), (_guess_finding(signature),)
+    if options.inputs:
+        return (signature,), () if options.outputs else (_guess_finding(signature),)
+    optional = _optional(graph, signature)
+    if not optional:
+        return (signature,), (_guess_finding(signature),)
+    shorter = _without(graph, signature, optional, kept)
+    return (signature, shorter), (_guess_finding(signature), _default_finding(optional))
 
 
 def _with_outputs(graph: Graph, outputs: Arguments, inputs: Arguments, bound: Mapping[str, object]) -> Signature:
@@ -103,6 +110,34 @@ def _guess_finding(signature: Signature) -> Finding:
     )
 
 
+def _optional(graph: Graph, signature: Signature) -> list[TensorSpec]:
+    """Return the inputs that TF1 need not be fed, unless there are no others."""
+    nodes = [(spec, graph.nodes[edge_of(spec.tensor).node]) for spec in signature.inputs]
+    found = [spec for spec, node in nodes if node.op == "PlaceholderWithDefault" and _is_alone(graph, node.name)]
+    return found if len(found) < len(nodes) else []
+
+
+def _is_alone(graph: Graph, placeholder: str) -> bool:
+    """Whether a default needs no data and no pipeline, but at most the shape of another input."""
+    behind = [graph.nodes[name] for name in graph.ancestors([placeholder])]
+    return not any(node.op in PIPELINE_ENDS or touches_host(node) for node in behind)
+
+
+def _without(graph: Graph, signature: Signature, optional: list[TensorSpec], bound: Mapping[str, object]) -> Signature:
+    inputs = {spec.key: spec.tensor for spec in signature.inputs if spec not in optional}
+    outputs = {spec.key: spec.tensor for spec in signature.outputs}
+    return _signature(WITH_DEFAULTS_KEY, inputs, outputs, graph, bound)
+
+
+def _default_finding(optional: list[TensorSpec]) -> Finding:
+    left = ", ".join(spec.key for spec in optional)
+    return Finding(
+        code="defaults_kept",
+        cause=f"{WITH_DEFAULTS_KEY} was added, which leaves {left} at what the graph sets",
+        remedy=f"call {DEFAULT_KEY} to give them",
+    )
+
+
 def _signature(  # noqa: PLR0913 - what makes a signature
     key: str,
     inputs: Arguments,
@@ -113,22 +148,49 @@ def _signature(  # noqa: PLR0913 - what makes a signature
     method: str = "",
 ) -> Signature:
     input_specs, output_specs = specs_of(graph, inputs, outputs, bound)
+    _check_fed(graph, key, inputs, outputs, bound)
     return Signature(key=key, inputs=input_specs, outputs=output_specs, method=method or "tensorflow/serving/predict")
+
+
+def _check_fed(graph: Graph, key: str, inputs: Arguments, outputs: Arguments, bound: Mapping[str, object]) -> None:
+    """Raise `BadInput` where TF1 itself would ask for a placeholder that is no input.
+
+    One that depends on something else lies in a branch, and may never be asked for.
+    """
+    cut = cut_at(inputs.values(), bound)
+    needed = needed_by(graph, cut, outputs.values()) - {edge.node for edge in cut}
+    for node in graph.of_type("Placeholder", "PlaceholderV2"):
+        if node.name in needed and not node.input:
+            raise BadInput(
+                f"the outputs need the placeholder {node.name}, which is not among the inputs",
+                where=key,
+                remedy="name it under `inputs` in the manifest, or `outputs` that do without",
+            )
 
 
 def _inputs_of(graph: Graph, outputs: Iterable[str], bound: Mapping[str, object]) -> list[str]:
     """Return the placeholders and pipeline ends that the outputs need, in the graph's order.
 
-    A placeholder with a default is an input like the others: TF2 signatures have no optional ones.
+    A placeholder with a default is an input like the others, since TF2 signatures have no optional ones: it
+    takes the place of the pipeline behind it. Where its default is made from what a placeholder is fed, it is none.
     """
-    stop = {edge_of(tensor).node for tensor in bound} | {node.name for node in graph.of_type(*PIPELINE_ENDS)}
+    handing_on = _handing_on(graph, bound)
+    placeholders = [node.name for node in graph.of_type(*PLACEHOLDERS) if node.name not in handing_on]
+    stop = {*(edge_of(tensor).node for tensor in bound), *placeholders, *_names(graph, PIPELINE_ENDS)}
     needed = graph.ancestors([edge_of(name).node for name in outputs], stop=stop)
-    fed = [
-        f"{node.name}:0"
-        for node in graph.of_type(*PLACEHOLDERS)
-        if node.name in needed and f"{node.name}:0" not in bound
-    ]
+    fed = [f"{name}:0" for name in placeholders if name in needed and f"{name}:0" not in bound]
     return fed + pipeline_inputs(graph, needed)
+
+
+def _handing_on(graph: Graph, bound: Mapping[str, object]) -> set[str]:
+    """Return the placeholders whose default is the data of another one, and not only of its shape."""
+    true = [Edge(name, 0) for name in _names(graph, ("Placeholder", "PlaceholderV2"))]
+    fed = graph.descendants([edge for edge in true if edge.tensor not in bound], opaque=SHAPE_OPS)
+    return fed & set(_names(graph, ("PlaceholderWithDefault",)))
+
+
+def _names(graph: Graph, ops: tuple[str, ...]) -> list[str]:
+    return [node.name for node in graph.of_type(*ops)]
 
 
 def _keyed(tensors: Iterable[str]) -> Arguments:

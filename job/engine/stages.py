@@ -1,5 +1,6 @@
 """What a worker can be asked to do: a record in, a record out."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -8,11 +9,12 @@ import tensorflow as tf
 from job.engine import runtime
 from job.engine.benchmarking import benchmark
 from job.engine.exporting import export
-from job.engine.lift import lift
-from job.engine.source_graph import read_source
+from job.engine.lift import lift, rehearse
+from job.engine.source_graph import SourceGraph, assemble, load, outline
 from job.engine.verifying import verify
-from job.records import ConvertResult, DeviceReport, SourceSummary
-from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, SourceRequest, VerifyRequest
+from job.errors import JobError
+from job.records import ConvertResult, DeviceReport, KerasResult, SourceSummary
+from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, KerasRequest, SourceRequest, VerifyRequest
 
 
 class Stage(NamedTuple):
@@ -22,19 +24,34 @@ class Stage(NamedTuple):
     run: Callable[[Any], Any]
 
 
-def inspect(request: SourceRequest) -> SourceSummary:
-    """Read an artifact without converting it."""
-    runtime.configure("exact", "cpu")
-    return read_source(request).summary()
+def inspect(request: SourceRequest) -> ConvertResult:
+    """Do all that `convert` does but hold the weights and write, so that what it would end with is known."""
+    return _converted(request, lambda source: rehearse(source, allow_nonfinite=request.options.allow_nonfinite))
 
 
 def convert(request: ConvertRequest) -> ConvertResult:
     """Lift an artifact and write its SavedModel, on the CPU."""
+
+    def write(source: SourceGraph) -> None:
+        model = lift(source, allow_nonfinite=request.source.options.allow_nonfinite)
+        export(model, source, request.saved_model, scratch=request.source.directory)
+
+    return _converted(request.source, write)
+
+
+def _converted(request: SourceRequest, act: Callable[[SourceGraph], object]) -> ConvertResult:
+    """Read an artifact and act on it; an error stands beside what was found out before it came."""
     runtime.configure("exact", "cpu")
-    source = read_source(request.source)
-    model = lift(source, allow_nonfinite=request.source.options.allow_nonfinite)
-    export(model, source, request.saved_model, scratch=request.source.directory)
-    return ConvertResult(summary=source.summary())
+    summary = SourceSummary(format=request.format)
+    try:
+        loaded = load(request)
+        summary = outline(loaded, request)
+        source = assemble(loaded, request)
+        summary = source.summary()
+        act(source)
+    except JobError as error:
+        return ConvertResult(summary=summary, error=error.to_record())
+    return ConvertResult(summary=summary)
 
 
 def probe_device(request: DeviceRequest) -> DeviceReport:
@@ -46,10 +63,28 @@ def probe_device(request: DeviceRequest) -> DeviceReport:
     return DeviceReport(device="gpu", name=runtime.prove_gpu())
 
 
+def write_keras(request: KerasRequest) -> KerasResult:
+    """Write a Keras model for Keras 3 too, if that can hold it."""
+    return _of_keras3("write", request)
+
+
+def verify_keras(request: KerasRequest) -> KerasResult:
+    """Compare the file for Keras 3 with what the baseline answered."""
+    return _of_keras3("verify", request)
+
+
+def _of_keras3(what: str, request: KerasRequest) -> KerasResult:
+    keras3 = importlib.import_module("job.engine.keras.keras3")  # two Keras are imported for those who need them
+    result: KerasResult = getattr(keras3, what)(request)
+    return result
+
+
 STAGES: Final[dict[str, Stage]] = {
     "probe_device": Stage(DeviceRequest, probe_device),
     "inspect": Stage(SourceRequest, inspect),
     "convert": Stage(ConvertRequest, convert),
     "verify": Stage(VerifyRequest, verify),
+    "write_keras": Stage(KerasRequest, write_keras),
+    "verify_keras": Stage(KerasRequest, verify_keras),
     "benchmark": Stage(BenchmarkRequest, benchmark),
 }

@@ -9,9 +9,11 @@ from job.engine.checkpoint import read_tensor
 from job.engine.graph import Edge, attribute, edge_of
 from job.engine.pruning import prune
 from job.engine.rewrites import to_resources
+from job.engine.run_errors import message_of
 from job.engine.shapes import dtype_of, import_tensors
 from job.engine.source_graph import SourceGraph
 from job.engine.tables import TABLE_OPS, Table
+from job.errors import BadInput
 
 DTYPES = ("key_dtype", "value_dtype")
 
@@ -36,6 +38,16 @@ class LiftedTable(tf.saved_model.experimental.TrackableResource):  # type: ignor
         with tf.init_scope():
             _ = self.resource_handle  # made on first use, which must not be inside a function's graph
 
+    def fill(self) -> None:
+        """Fill the table now, as loading the model will; raises `BadInput` where its contents do not fit it."""
+        try:
+            self._initialize()
+        except tf.errors.OpError as error:
+            raise BadInput(
+                f"the table {self._table.name} cannot be filled: {message_of(error)}",
+                remedy="its vocabulary is damaged or another model's; copy the whole model directory again",
+            ) from error
+
     def _create_resource(self) -> tf.Tensor:
         graph, name = self._source.graph, self._table.name
         node = graph.nodes[name]
@@ -45,6 +57,7 @@ class LiftedTable(tf.saved_model.experimental.TrackableResource):  # type: ignor
             attributes["value_shape"] = tf.TensorShape(attribute(node, "value_shape").shape)
         if op == "MutableDenseHashTableV2":
             keys = [graph.const(edge) for edge in graph.inputs(name)]
+            del attributes["key_dtype"]  # which the empty key tells
             return tf.raw_ops.MutableDenseHashTableV2(empty_key=keys[0], deleted_key=keys[1], **attributes)
         return getattr(tf.raw_ops, op)(**attributes)
 
@@ -72,7 +85,8 @@ class LiftedTable(tf.saved_model.experimental.TrackableResource):  # type: ignor
         for name, asset in self.assets.items():
             yield f"{name}:0", asset.asset_path
         for tensor, value in self._restored.items():
-            yield tensor, tf.constant(value)
+            # Without a shape: a dense table stores keys with one dimension more than shape inference lets it take.
+            yield tensor, tf.compat.v1.placeholder_with_default(tf.constant(value), None)
 
     def _cut(self) -> set[Edge]:
         restored = {edge_of(tensor) for tensor in self._table.restored}

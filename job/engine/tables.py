@@ -9,7 +9,7 @@ from job.engine.checkpoint import HANDED_ON, RESTORE_OPS, VARIABLE_OPS
 from job.engine.formats.base import LoadedMetaGraph
 from job.engine.graph import Edge, Graph, NodeDef, edge_of
 from job.engine.policy import FILE_OPS
-from job.errors import BadInput
+from job.errors import BadInput, Incomplete
 from job.records import Finding
 from job.requests import SourceRequest
 
@@ -147,13 +147,17 @@ def find_assets(
         node = graph.source_of(graph.inputs(filling)[1]).node
         path = known.get(node) or _search(graph, node, request.options.assets, loaded.beside, root)
         if not path.is_file() or path.is_symlink():
-            raise BadInput(
+            raise Incomplete(
                 f"the vocabulary {path.name} of table {table.name} is missing", remedy="copy the whole model directory"
             )
         if node not in known:
             taken = path.relative_to(root).as_posix()
             findings.append(
-                Finding(code="asset_found_beside", cause=f"the vocabulary of {table.name} is taken from {taken}")
+                Finding(
+                    code="asset_found_beside",
+                    cause=f"the vocabulary of {table.name} is taken from {taken}",
+                    remedy="if that is another one, name the right file under `assets` in the manifest",
+                )
             )
         found[node] = path
     return found, findings
@@ -173,7 +177,7 @@ def _search(graph: Graph, node: str, said: dict[str, str], beside: Path, root: P
     files = sorted(path for path in beside.rglob("*") if path.name == base and path.is_file())
     candidates = [path for path in (beside / base, beside / "assets" / base) if path in files][:1] or files
     if not candidates:
-        raise BadInput(
+        raise Incomplete(
             f"the graph reads its vocabulary from {original}, which is not here",
             remedy=f"put {base} beside the model, or name it under `assets` in the manifest",
         )

@@ -29,9 +29,9 @@ def open_source(uri: str) -> Storage:
 
     Where `uri` names one object, the root is its parent and listing yields what belongs to it:
     of ``dir/model.ckpt-5`` or ``dir/model.ckpt-5.meta`` the parts of that checkpoint, of
-    ``dir/saved_model.pb`` its variables and assets, of ``dir/frozen.pb`` nothing else. All below
-    the parent can be read by key, for assets that a manifest names. Raises `NoInput` where there
-    is nothing, and what listing raises.
+    ``dir/saved_model.pb`` its variables and assets, of ``dir/weights.h5`` the JSON files beside
+    it, of ``dir/frozen.pb`` nothing else. All below the parent can be read by key, for assets that
+    a manifest names. Raises `NoInput` where there is nothing, and what listing raises.
     """
     whole = open_storage(uri)
     if _lists_something(whole):

@@ -8,6 +8,7 @@ from job.errors import Refused
 
 _CHECKPOINT_PART: Final = r"\.meta|\.index|\.data-\d+-of-\d+"
 _SHARD: Final = r"-\d+-of-\d+"  # of a checkpoint in TensorFlow's first format
+_WEIGHTS: Final = (".h5", ".hdf5")  # of a Keras model, whose architecture may lie beside them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ def belonging_to(name: str) -> Selection:
     """Return what belongs to the artifact that is found by the object `name` beside it."""
     if name in ("saved_model.pb", "saved_model.pbtxt"):
         return Selection(keys=re.compile(rf"{re.escape(name)}|variables/.*|assets(\.extra)?/.*", re.DOTALL))
+    if name.endswith(_WEIGHTS):
+        return Selection(keys=re.compile(rf"{re.escape(name)}|[^/]*\.json"))
     stem = re.sub(rf"({_CHECKPOINT_PART})$", "", name)
     return Selection(prefix=stem, keys=re.compile(rf"{re.escape(stem)}({_CHECKPOINT_PART}|{_SHARD})?"))
 

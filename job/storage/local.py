@@ -18,11 +18,11 @@ class LocalStorage:
     """The files below `root`; keeps the `Storage` contract.
 
     Directories behind links are not listed. A link to a file is; to read it raises `Refused`
-    where it leads out of the root.
+    where it leads out of the root. `uri` is what messages call it, by default the path.
     """
 
-    def __init__(self, root: Path, selection: Selection = EVERYTHING) -> None:
-        self.uri = str(root)
+    def __init__(self, root: Path, selection: Selection = EVERYTHING, *, uri: str = "") -> None:
+        self.uri = uri or str(root)
         self._root = root
         self._selection = selection
 

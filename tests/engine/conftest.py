@@ -1,6 +1,7 @@
 """TensorFlow for the tests of the engine: without oneDNN, Grappler and a GPU, as an exact worker has it."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ else:
 
 from job.engine import runtime  # noqa: E402 - it imports TensorFlow
 from job.requests import SourceRequest  # noqa: E402 - after TensorFlow, with the rest
+from job.workers import Forkserver  # noqa: E402 - as before
 from tests.engine.models import Build, Saver, save_checkpoint, v1_graph  # noqa: E402 - it imports TensorFlow
 
 
@@ -26,6 +28,19 @@ from tests.engine.models import Build, Saver, save_checkpoint, v1_graph  # noqa:
 def _exact() -> None:
     """Set TensorFlow up as an exact worker does."""
     runtime.configure("exact", "cpu", seed=0)
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory for models that tests convert."""
+    return tmp_path_factory.mktemp("converted")
+
+
+@pytest.fixture(scope="session")
+def forkserver(scratch: Path) -> Iterator[Forkserver]:
+    """Start the real stages, each in a process of its own."""
+    with Forkserver("exact", scratch, os.environ) as forkserver:
+        yield forkserver
 
 
 @pytest.fixture

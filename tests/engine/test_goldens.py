@@ -1,7 +1,5 @@
 import base64
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,26 +45,19 @@ def cases(folder: Path, *expectations: str) -> list[Any]:
     ]
 
 
-@pytest.fixture(scope="session")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("goldens")
-
-
-@pytest.fixture(scope="session")
-def forkserver(scratch: Path) -> Iterator[Forkserver]:
-    with Forkserver("exact", scratch, os.environ) as forkserver:
-        yield forkserver
-
-
 def convert(forkserver: Forkserver, case: Path, scratch: Path) -> tuple[tuple[Signature, ...], ParityResult, Path]:
-    """Run the real stages on the first artifact of a case; raises what they raise."""
+    """Run the real stages on the first artifact of a case; raises what they raise, which `inspect` must foresee."""
     artifact = discover(open_source(str(case)), only="*").artifacts[0]
     if artifact.problem is not None:
         raise from_record(artifact.problem)
     source = SourceRequest(format=artifact.format, directory=str(case), entry=artifact.entry)
     place = scratch / case.parent.parent.name / case.name
     request = ConvertRequest(source=source, saved_model=str(place))
+    foreseen, _ = forkserver.run("inspect", source, ConvertResult, timeout_s=TIMEOUT_S)
     result, _ = forkserver.run("convert", request, ConvertResult, timeout_s=TIMEOUT_S)
+    assert foreseen == result
+    if result.error is not None:
+        raise from_record(result.error)
     verified = VerifyRequest(source=source, saved_model=str(place), mode="exact", tolerance=TOLERANCE)
     parity, _ = forkserver.run("verify", verified, ParityResult, timeout_s=TIMEOUT_S)
     return result.summary.signatures, parity, place

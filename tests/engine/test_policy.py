@@ -4,7 +4,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2, op_def_pb2
 from tensorflow.python.framework import c_api_util, op_def_registry
 
 from job.engine.graph import Graph
-from job.engine.policy import CONTRIB_HINTS, check_ops
+from job.engine.policy import check_ops
 from job.errors import BadInput, Refused
 from tests.engine.models import graph_of, v1
 
@@ -86,6 +86,8 @@ def refused(op: str) -> bool:
         check_ops(Graph(graph_pb2.GraphDef(node=[node_def_pb2.NodeDef(name="one", op=op)])), ["one"])
     except Refused:
         return True
+    except BadInput:  # it may run, and cannot: no kernel is there, or a lone node has no attributes
+        return False
     return False
 
 
@@ -182,16 +184,6 @@ def test_python_body_is_refused_where_it_is_needed() -> None:
     check_ops(graph, graph.ancestors(["y"]))
     with pytest.raises(Refused, match="Python code that is not in the file"):
         check_ops(graph, graph.ancestors(["augmented"]))
-
-
-@pytest.mark.parametrize("prefix", sorted(CONTRIB_HINTS))
-def test_unregistered_op_says_where_it_was_from(prefix: str) -> None:
-    """An op that this TensorFlow lacks is bad input; its nodes are counted, and contrib's ops say their package."""
-    graph_def = graph_pb2.GraphDef()
-    for name in ("a", "b", "c"):
-        graph_def.node.add(name=name, op=f"{prefix}Nowhere")
-    with pytest.raises(BadInput, match=rf"{prefix}Nowhere \(node [abc] and 2 more, from {CONTRIB_HINTS[prefix]}\)"):
-        check_ops(Graph(graph_def), ["a", "b", "c"])
 
 
 def test_calls_of_library_functions_are_registered() -> None:

@@ -85,6 +85,27 @@ def test_output_may_be_an_input() -> None:
     assert found is fed
 
 
+def test_queue_tells_the_shapes_of_what_leaves_it() -> None:
+    """A frozen graph records no shapes: the queue's own count, and how many leave it at once is unknown."""
+
+    def queued() -> None:
+        queue = tf.queue.FIFOQueue(8, [tf.float32, tf.int64], [[4], []])
+        queue.dequeue_many(2, name="batch")
+        queue.dequeue(name="one")
+
+    graph = Graph(graph_of(queued))
+    told = [plain_shape(shape_of(graph, Edge(node, output))) for node in ("batch", "one") for output in (0, 1)]
+    assert told == [(None, 4), (None,), (4,), ()]
+
+
+def test_recorded_shapes_that_contradict_the_graph_are_forgotten() -> None:
+    """What an export wrote down of an input may be wrong; then the graph's own shapes count."""
+    graph = Graph(graph_of(build))
+    graph.recorded_shapes["x"] = [tf.TensorShape([]).as_proto()]
+    (fed,), (values,) = specs_of(graph, {"x": "x:0"}, {"values": "top:0"}, {})
+    assert (fed.shape, values.shape) == ((None, 6), (None, 2))
+
+
 def test_graph_that_does_not_import_is_bad_input() -> None:
     """TensorFlow's reason is given in one line."""
     graph_def = v1.GraphDef()

@@ -8,7 +8,8 @@ import tensorflow as tf
 from job.engine.graph import Graph
 from job.engine.switches import find_switches, findings, inference_value
 from job.records import ArtifactOptions
-from tests.engine.models import Saver, assert_same, graph_of, request_of, v1
+from tests.engine.models import Saver, assert_same, converted, graph_of, ref, request_of, v1
+from tests.engine.test_signatures import served, signature
 
 ANY: Any = None
 
@@ -18,7 +19,7 @@ def placeholder(name: str, dtype: tf.DType, shape: Sequence[int | None] | None) 
     return graph_of(lambda: v1.placeholder(dtype, shape, name=name)).node[-1]
 
 
-@pytest.mark.parametrize("shape", [ANY, []], ids=["unknown", "scalar"])
+@pytest.mark.parametrize("shape", [ANY, [], [1]], ids=["unknown", "scalar", "one element"])
 @pytest.mark.parametrize(
     "name",
     [
@@ -42,12 +43,33 @@ def placeholder(name: str, dtype: tf.DType, shape: Sequence[int | None] | None) 
         "is_training_ph",
         "is_training_pl",
         "training_placeholder",
+        "istrain",
+        "train_mode_placeholder",
     ],
 )
 def test_training_flags_are_off(name: str, shape: Any) -> None:
     """A boolean named for training is false at inference, an integer 0, whatever the scope."""
     assert inference_value(placeholder(name, tf.bool, shape)) is False
     assert inference_value(placeholder(name, tf.int32, shape)) == 0
+
+
+@pytest.mark.parametrize("name", ["is_test", "is_testing", "testing", "test_mode", "is_inference", "model/is_eval_1"])
+def test_testing_flags_are_on(name: str) -> None:
+    """A boolean named for what training is not is true at inference."""
+    assert inference_value(placeholder(name, tf.bool, [])) is True
+
+
+@pytest.mark.parametrize("name", ["is_training", "keras_learning_phase", "bn_train", "is_train_1"])
+def test_fractional_flags_are_zero(name: str) -> None:
+    """A float that is surely one value and surely named for training is 0."""
+    assert inference_value(placeholder(name, tf.float32, [])) == pytest.approx(0.0)
+    assert inference_value(placeholder(name, tf.float32, ANY)) is None
+
+
+@pytest.mark.parametrize("name", ["use_dropout", "apply_dropout"])
+def test_dropout_flags_are_off(name: str) -> None:
+    """A boolean that asks for dropout is false."""
+    assert inference_value(placeholder(name, tf.bool, [])) is False
 
 
 @pytest.mark.parametrize(
@@ -80,8 +102,13 @@ def test_dropout_rates_are_zero(name: str) -> None:
         ("training_data", tf.float32, [None, 3]),
         ("training_data", tf.float32, ANY),
         ("train", tf.float32, ANY),
-        ("is_training", tf.float32, []),
+        ("train", tf.float32, []),
+        ("phase", tf.float32, []),
         ("is_training", tf.bool, [None]),
+        ("is_training", tf.bool, [2]),
+        ("testing", tf.int32, []),
+        ("is_testimony", tf.float32, []),
+        ("contest", tf.bool, []),
         ("is_training", tf.string, []),
         ("train_op", tf.bool, []),
         ("training_ids", tf.int32, ANY),
@@ -118,6 +145,48 @@ def test_default_does_not_matter() -> None:
         tf.constant(True, name="training")
 
     assert find_switches(Graph(graph_of(build))) == {"is_training:0": False, "keep_prob:0": 1.0}
+
+
+def test_dropout_that_divides_is_kept() -> None:
+    """What is called dropout and divides is a probability to keep, as TF1's own argument was."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None], name="x")
+        tf.divide(x, v1.placeholder(tf.float32, [], name="dropout"))
+        tf.divide(x, 1.0 - v1.placeholder(tf.float32, [], name="dropout_rate"))
+
+    assert find_switches(Graph(graph_of(build))) == {"dropout:0": 1.0, "dropout_rate:0": 0.0}
+
+
+def test_switch_of_one_element_keeps_its_shape(saved: Saver, tmp_path: Any) -> None:
+    """A switch of shape [1] is bound with that shape, on both sides."""
+
+    def build() -> None:
+        training = v1.placeholder(tf.bool, [1], name="is_training")
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        tf.cond(tf.squeeze(training, [0]), lambda: x * 10, lambda: x, name="y")
+
+    assert_same(saved(build), tmp_path, ["y/Merge:0"], [{"x:0": X}], fed={"is_training:0": [False]})
+
+
+def test_switch_that_one_signature_declares_is_bound_in_the_other(tmp_path: Any) -> None:
+    """A declared switch is an input of its signature, and has its inference value where it is not declared."""
+
+    def build() -> Any:
+        x, training = v1.placeholder(tf.float32, [None, 2], name="x"), v1.placeholder(tf.bool, [], name="is_training")
+        one = ref("one", 1.0)
+        y = tf.cond(training, lambda: x * 10, lambda: x * one)
+        return {
+            "both": signature({"x": x, "training": training}, {"y": y}),
+            "serving_default": signature({"x": x}, {"y": y}),
+        }
+
+    model = converted(served(tmp_path, build), tmp_path)
+    assert {one.key: len(one.inputs) for one in model.source.signatures} == {"both": 2, "serving_default": 1}
+    (bound,) = model.answer({"x:0": X}).values()
+    (trained,) = model.answer({"x:0": X, "is_training:0": True}, "both").values()
+    np.testing.assert_array_equal(bound, X)
+    np.testing.assert_array_equal(trained, X * 10)
 
 
 def test_findings_say_tensor_and_value() -> None:

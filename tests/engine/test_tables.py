@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.lift import lift
 from job.engine.runners import Baseline
 from job.engine.source_graph import SourceGraph, read_source
 from job.engine.vocabulary import words_of
 from job.errors import BadInput, Refused
 from job.records import ArtifactOptions, Format
 from job.requests import SourceRequest
-from tests.engine.models import Saver, assert_same, converted, ref, request_of, v1
+from tests.engine.models import Saver, assert_same, converted, graph_of, ref, request_of, v1
 
 WORDS = np.array([b"one", b"two", b"no such", b""], object)
 
@@ -260,3 +261,16 @@ def test_two_vocabularies_of_one_name_are_the_users_choice(moved: Path, tmp_path
     options = ArtifactOptions(assets={str(tmp_path / "gone/vocab.txt"): "b/vocab.txt"})
     (found,) = [one for one in read_source(request_of(moved, options)).findings if one.code == "asset_found_beside"]
     assert "b/vocab.txt" in found.cause
+
+
+def test_contents_that_do_not_fit_are_named_before_anything_is_written(tmp_path: Path) -> None:
+    """A table is filled once while its model is made: that its keys contradict each other is no surprise later."""
+
+    def build() -> None:
+        pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(["one", "one"]), tf.range(5, 7, dtype=tf.int64))
+        tf.identity(tf.lookup.StaticHashTable(pairs, -1).lookup(words()), name="ids")
+
+    (tmp_path / "frozen.pb").write_bytes(graph_of(build).SerializeToString())
+    request = SourceRequest(format=Format.GRAPH_DEF, directory=str(tmp_path), entry="frozen.pb")
+    with pytest.raises(BadInput, match=r"the table \S+ cannot be filled: .*different value"):
+        lift(read_source(request), allow_nonfinite=False)

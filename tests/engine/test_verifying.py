@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from job.engine import reference
-from job.engine.answers import message_of
+from job.engine.run_errors import message_of
 from job.engine.verifying import _as_run as as_run
 from job.engine.verifying import verify
 from job.errors import BadInput, UsageError
@@ -96,17 +96,45 @@ def test_candidate_of_another_signature_fails(saved: Saver, tmp_path: Path) -> N
     assert "the candidate fails where the TF1 graph answers" in result.reason
 
 
-def test_random_graph_is_noted(saved: Saver, tmp_path: Path) -> None:
-    """A graph that answers differently each time is named; it is not passed."""
+def noisy(scale: float, **seeded: int) -> None:
+    x = v1.placeholder(tf.float32, [None, 4], name="x")
+    tf.add(x, scale * tf.random.normal(tf.shape(x), **seeded), name="y")
+
+
+@pytest.mark.parametrize(("seeded", "method"), [({}, "distribution"), ({"seed": 7}, "seed")])
+def test_random_graph_is_compared_by_its_draws(
+    saved: Saver, tmp_path: Path, seeded: dict[str, int], method: str
+) -> None:
+    """A random model passes by its seed where it has one, else by distribution; the record and a note say so."""
+    request = saved(lambda: noisy(1.0, **seeded))
+    model, kept = converted(request, tmp_path), str(tmp_path / "reference.npz")
+    for mode in ("exact", "as_run"):
+        result = verified(request, model.directory, reference=kept, mode=mode)
+        assert [(output.verdict, output.method) for output in result.outputs] == [("passed", method)]
+        assert any(note.startswith("serving_default/y: random") for note in result.notes)
+
+
+def test_random_model_that_keeps_state_is_not_judged(saved: Saver, tmp_path: Path) -> None:
+    """Draws of a model whose state goes on changing are no sample of one distribution: said, in either run."""
 
     def build() -> None:
-        x = v1.placeholder(tf.float32, [None, 4], name="x")
-        tf.add(x, tf.random.normal(tf.shape(x)), name="y")
+        x, count = v1.placeholder(tf.float32, [None, 4], name="x"), ref("count", 0.0)
+        tf.add(x + tf.random.normal(tf.shape(x)), v1.assign_add(count, 1.0) * 1.0, name="y")
 
-    request = saved(build)
-    result = verified(request, converted(request, tmp_path).directory)
-    assert result.verdict == "not_run"
-    assert any("random" in note for note in result.notes)
+    request, kept = saved(build), str(tmp_path / "reference.npz")
+    model = converted(request, tmp_path)
+    for mode in ("exact", "as_run"):
+        result = verified(request, model.directory, reference=kept, mode=mode)
+        assert result.verdict == "not_run"
+        assert "kept state" in result.reason
+
+
+def test_other_distribution_is_refused(saved: Saver, tmp_path: Path) -> None:
+    """A candidate that adds twice the noise draws from another distribution."""
+    model = converted(saved(lambda: noisy(2.0)), tmp_path)
+    result = verified(saved(lambda: noisy(1.0)), model.directory)
+    assert result.verdict == "failed"
+    assert "differ in distribution" in result.reason
 
 
 def test_batch_dependence_is_noted(saved: Saver, tmp_path: Path) -> None:
@@ -135,7 +163,7 @@ def test_counter_is_compared_from_the_same_start(saved: Saver, tmp_path: Path) -
 
 
 def test_nothing_is_passed_that_was_not_run(saved: Saver, tmp_path: Path) -> None:
-    """Where the baseline accepts no sample the verdict is `not_run`, and the note says why."""
+    """Where the baseline accepts no sample the verdict is `not_run`, and the reason says why and what to do."""
 
     def build() -> None:
         x = v1.placeholder(tf.float32, [None, 4], name="x")
@@ -145,7 +173,8 @@ def test_nothing_is_passed_that_was_not_run(saved: Saver, tmp_path: Path) -> Non
     request = saved(build)
     result = verified(request, converted(request, tmp_path).directory)
     assert {output.verdict for output in result.outputs} == {result.verdict} == {"not_run"}
-    assert any("no sample could be run" in note for note in result.notes)
+    assert result.reason.startswith("no sample could be run: ")
+    assert "`samples`" in result.reason
 
 
 def test_users_samples_and_goldens_are_compared(saved: Saver, tmp_path: Path) -> None:
@@ -178,7 +207,7 @@ def test_graph_that_does_not_run_is_bad_input(saved: Saver, tmp_path: Path) -> N
 
 
 def test_strings_and_integers_are_exact(saved: Saver, tmp_path: Path) -> None:
-    """Outputs without a fraction are compared exactly; one without elements proves nothing."""
+    """Outputs without a fraction are compared exactly; one that can have no elements has them all compared."""
 
     def build() -> None:
         x = v1.placeholder(tf.float32, [None, 4], name="x")
@@ -193,7 +222,7 @@ def test_strings_and_integers_are_exact(saved: Saver, tmp_path: Path) -> None:
     assert {output.output: (output.verdict, output.tolerance) for output in result.outputs} == {
         "best": ("passed", 0.0),
         "word": ("passed", 0.0),
-        "nothing": ("not_run", pytest.approx(1e-5)),
+        "nothing": ("passed", pytest.approx(1e-5)),
     }
 
 
@@ -271,3 +300,29 @@ def test_whole_numbers_are_not_judged_as_run() -> None:
 def test_message_is_the_ops_own(text: str, said: str) -> None:
     """Of TensorFlow's many lines the one is kept that says what went wrong."""
     assert message_of(ValueError(text)) == said
+
+
+def test_what_needs_onednn_is_held_to_the_exact_tolerance(saved: Saver, tmp_path: Path) -> None:
+    """Signatures that the exact run could not answer are asked again, both sides alike, and labelled."""
+    request, kept = saved(linear), str(tmp_path / "reference.npz")
+    model = converted(request, tmp_path)
+    reference.write(kept, [], ["serving_default"])
+    result = verified(request, model.directory, mode="as_run", reference=kept)
+    assert [(one.verdict, one.method, one.tolerance) for one in result.outputs] == [("passed", "onednn", 1e-5)] * 2
+    assert any("ran with oneDNN" in note for note in result.notes)
+    damaged(model.directory, 1e-3)
+    assert verified(request, model.directory, mode="as_run", reference=kept).verdict == "failed"
+
+
+def test_example_alone_is_compared_beside_outputs_of_the_whole_batch(saved: Saver, tmp_path: Path) -> None:
+    """A loss over the batch is no reason not to compare the rows of the other output."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        y = tf.subtract(x, tf.reduce_mean(x, 0), name="y")
+        tf.reduce_mean(tf.square(y), name="loss")
+
+    options = ArtifactOptions(outputs={"y": "y", "loss": "loss"})
+    request = request_of(Path(saved(build).directory), options)
+    result = verified(request, converted(request, tmp_path).directory)
+    assert any("batch_dependent" in note for note in result.notes)

@@ -37,15 +37,17 @@ def signature(inputs: list[str], outputs: list[str], **renamed: str) -> Any:
     )
 
 
-def save_model(session: Any, folder: Path, signatures: dict[str, Any], *, as_text: bool = False) -> None:
-    """Write a SavedModel with the tag ``serve``, its tables' initialiser and their assets."""
+def save_model(
+    session: Any, folder: Path, signatures: dict[str, Any], *, as_text: bool = False, main_op: Any = None
+) -> None:
+    """Write a SavedModel with the tag ``serve``, its assets, and what it runs at its start: by default, fill tables."""
     builder = tf.saved_model.Builder(str(folder))
     builder.add_meta_graph_and_variables(
         session,
         [tf.saved_model.tag_constants.SERVING],
         signature_def_map=signatures,
         assets_collection=tf.get_collection(tf.GraphKeys.ASSET_FILEPATHS),
-        main_op=tf.tables_initializer(),
+        main_op=tf.tables_initializer() if main_op is None else main_op,
         strip_default_attrs=True,
     )
     write_built(builder, folder / ("saved_model.pbtxt" if as_text else "saved_model.pb"))
@@ -56,13 +58,16 @@ def write_built(builder: Any, path: Path) -> None:
     write(builder._saved_model, path)
 
 
-def save_checkpoint(session: Any, folder: Path, *, step: int = 0, sharded: bool = False) -> str:
+def save_checkpoint(
+    session: Any, folder: Path, *, step: int = 0, sharded: bool = False, names: Any = None, write_version: int = 2
+) -> str:
     """Write ``model.ckpt-<step>`` with its ``.meta``, and a ``checkpoint`` file whose paths are gone.
 
+    `names` maps the stored names to variables where they are not the variables' own.
     Returns the prefix, relative to `folder`.
     """
     prefix = f"model.ckpt-{step}"
-    saver = tf.train.Saver(sharded=sharded)
+    saver = tf.train.Saver(names, sharded=sharded, write_version=write_version)
     saver.save(session, str(folder / prefix), write_state=False, write_meta_graph=False)
     write(saver.export_meta_graph(strip_default_attrs=True), folder / f"{prefix}.meta")
     paths = (f'{key}: "{GONE}/{prefix}"\n' for key in ("model_checkpoint_path", "all_model_checkpoint_paths"))

@@ -1,7 +1,7 @@
 """Make the goldens again, under TensorFlow 1.15.5: ``python -m tests.goldens.make_goldens [CASE ...]``.
 
 Seeds are fixed: what is made again is equal byte for byte, but for the order in which the
-``.meta`` files of three graphs with v1 control flow list its contexts.
+``.meta`` files of three graphs with v1 control flow list its contexts, and for the numbers in the names of functions.
 """
 
 from __future__ import annotations  # Python 3.7 runs this
@@ -17,7 +17,7 @@ from unittest import mock
 
 import tensorflow.compat.v1 as tf  # noqa: TID253 - its version is what matters
 
-from tests.goldens import cases, cases_broken, cases_resnet50
+from tests.goldens import cases, cases_broken, cases_inputs, cases_resnet50, cases_state
 from tests.goldens.recording import Case, record
 
 GOLDENS = Path(__file__).resolve().parent
@@ -37,6 +37,17 @@ CASES: tuple[Callable[[Path], Case], ...] = (
     cases.cond_checkpoint,
     cases.vocabulary_saved_model,
     cases.v1_table_saved_model,
+    cases_state.start_values_saved_model,
+    cases_state.swapped_names_checkpoint,
+    cases_state.first_version_sharded_checkpoint,
+    cases_state.first_version_truncated_checkpoint,
+    cases_state.object_checkpoint,
+    cases_state.mutable_tables_checkpoint,
+    cases_inputs.examples_saved_model,
+    cases_inputs.queue_checkpoint,
+    cases_inputs.iterator_checkpoint,
+    cases_inputs.odd_signatures_saved_model,
+    cases_inputs.functions_saved_model,
     cases_resnet50.resnet50_saved_model,
     cases_resnet50.resnet50_checkpoint,
     cases_resnet50.resnet50_frozen_pb,

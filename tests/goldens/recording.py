@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # Python 3.7 runs this
 
+import base64
 import json
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from tests.goldens.artifacts import on_one_thread
 
 @dataclass(frozen=True)
 class Call:
-    """Values to feed and what to fetch, by argument of `signature` or, without one, by op."""
+    """Values to feed and what to fetch, by argument of `signature` or, without one, by op or tensor."""
 
     feeds: dict[str, Any]
     fetches: tuple[str, ...]
@@ -66,8 +67,8 @@ def record(folder: Path, case: Case) -> None:
 def _answer(folder: Path, case: Case, call: Call, arrays: dict[str, Any]) -> dict[str, Any]:
     with _opened(folder, case, call) as (session, meta_graph):
         signed = meta_graph.signature_def[call.signature] if call.signature else None
-        feeds = {key: signed.inputs[key].name if signed else key + ":0" for key in call.feeds}
-        fetches = {key: signed.outputs[key].name if signed else key + ":0" for key in call.fetches}
+        feeds = {key: signed.inputs[key].name if signed else _tensor(key) for key in call.feeds}
+        fetches = {key: signed.outputs[key].name if signed else _tensor(key) for key in call.fetches}
         answers = session.run(fetches, {feeds[key]: value for key, value in call.feeds.items()})
     about = {"signature": call.signature, "tags": list(call.tags)} if signed else {}
     return {
@@ -78,16 +79,22 @@ def _answer(folder: Path, case: Case, call: Call, arrays: dict[str, Any]) -> dic
     }
 
 
+def _tensor(name: str) -> str:
+    return name if ":" in name else name + ":0"
+
+
 def _keep(side: str, key: str, tensor: str, value: Any, arrays: dict[str, Any]) -> dict[str, Any]:
-    array = np.asarray(value)
+    array, encoding = np.asarray(value), {}
     if array.dtype.kind == "O":
+        if any(b"\0" in one for one in array.ravel()):  # which NumPy drops at an item's end
+            array, encoding = np.vectorize(base64.b64encode, otypes=[object])(array), {"encoding": "base64"}
         array = np.asarray(array.tolist(), dtype=np.bytes_)
     stored = side + "_" + key.replace("/", "_").replace(" ", "_")
     while stored in arrays:
         stored += "_"
     arrays[stored] = array
     dtype = "string" if array.dtype.kind == "S" else array.dtype.name
-    return {"tensor": tensor, "key": key, "dtype": dtype, "shape": list(array.shape), "npz": stored}
+    return {"tensor": tensor, "key": key, "dtype": dtype, "shape": list(array.shape), "npz": stored, **encoding}
 
 
 @contextmanager
@@ -96,8 +103,9 @@ def _opened(folder: Path, case: Case, call: Call) -> Iterator[tuple[Any, Any]]:
         if case.path:
             yield session, tf.saved_model.load(session, list(call.tags), str(folder / case.path))
         elif case.prefix:
-            saver = tf.train.import_meta_graph(str(folder / (case.prefix + ".meta")))
-            saver.restore(session, str(folder / case.prefix))
+            saver = tf.train.import_meta_graph(str(folder / (case.prefix + ".meta"))) or tf.train.Saver()
+            shards = [path.name[-5:] for path in folder.glob(case.prefix + "-?????-of-*")]  # of the first version
+            saver.restore(session, str(folder / case.prefix) + (f"-?????-of-{shards[0]}" if shards else ""))
             yield session, None
         else:
             tf.import_graph_def(read_graph(folder / case.file), name="")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from job import wording
-from job.records import ArtifactReport, Signature, TensorSpec
+from job.records import ArtifactReport, Finding, Signature, TensorSpec
 from job.report import SECTIONS, Section, render_html, render_index
 from job.report.loading import loading_lines
 from tests import samples
@@ -121,6 +121,24 @@ def test_a_failure_says_what_where_and_what_to_do() -> None:
         "What to do upload it again Exit code 40 (bad_input), in stage convert"
     ) in text
     assert "saved_model.load" not in text
+
+
+def test_findings_of_what_failed_are_shown_too() -> None:
+    """What was found out before an artifact failed helps to mend it: the heaviest first, each with code and remedy."""
+    noted = Finding(code="tags_chosen", cause="of two tag sets the job took serve")
+    summary = replace(samples.SUMMARY, signatures=(), variable_count=0, findings=(noted, *samples.SUMMARY.findings))
+    seen = page(replace(samples.BROKEN, summary=summary)).text
+    warned = seen.index("is_training was set to False training_switch export the model for inference")
+    assert warned < seen.index("of two tag sets the job took serve tags_chosen")
+    assert "Variables not known" in seen
+
+
+def test_the_index_names_warnings() -> None:
+    """What a reader of the index should look into stands beside the artifact's name; mere notes do not."""
+    noted = replace(samples.SUMMARY, findings=(Finding(code="tags_chosen", cause="x"), *samples.SUMMARY.findings))
+    seen = Page(render_index([replace(samples.PUBLISHED, summary=noted)])).text
+    assert "102.4 MB training_switch published" in seen
+    assert "tags_chosen" not in seen
 
 
 def test_parity_shows_both_questions_apart() -> None:
@@ -242,7 +260,7 @@ def test_the_index_lists_every_artifact() -> None:
     """Status, error and ratio of each, counts of outcomes, and the reason of each failure."""
     text = Page(render_index(samples.REPORTS)).text
     assert text.startswith("5 artifacts published 2 already published 1 not published 2")
-    assert "vision/resnet50 SavedModel, 102.4 MB published 3.1e-07 1.18x (1.15 to 1.21), batch 8" in text
+    assert "vision/resnet50 SavedModel, 102.4 MB training_switch published 3.1e-07 1.18x (1.15 to 1.21)" in text
     assert "the GraphDef is truncated at byte 1024; s3://models/broken/frozen.pb; upload it again code 40" in text
 
 

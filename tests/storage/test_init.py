@@ -20,6 +20,10 @@ FILES = (
     "old.ckpt",
     "old.ckpt.meta",
     "old2.ckpt-00000-of-00001",
+    "keras/model.json",
+    "keras/other.h5",
+    "keras/sub/model.json",
+    "keras/weights.h5",
     "saved/saved_model.pb",
     "saved/variables/variables.index",
     "saved/assets/vocabulary.txt",
@@ -62,6 +66,7 @@ def test_a_prefix_is_all_below_it(filled: str, slash: str) -> None:
         ("model.ckpt-5.data-00001-of-00002", CHECKPOINT),
         ("old.ckpt", ["old.ckpt", "old.ckpt.meta"]),
         ("old2.ckpt", ["old2.ckpt-00000-of-00001"]),
+        ("keras/weights.h5", ["model.json", "weights.h5"]),
         ("saved/saved_model.pb", ["assets/vocabulary.txt", "saved_model.pb", "variables/variables.index"]),
     ],
 )

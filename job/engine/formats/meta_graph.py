@@ -5,6 +5,7 @@ from pathlib import Path
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from job.engine.formats.base import LoadedMetaGraph, checkpoint_of, parse
+from job.engine.formats.session_bundle import adopt_signatures
 from job.errors import BadInput
 from job.requests import SourceRequest
 
@@ -21,6 +22,7 @@ def read(request: SourceRequest) -> LoadedMetaGraph:
         raise BadInput(
             "the MetaGraph holds no nodes", where=f"{request.entry}.meta", remedy="copy it again from where it was made"
         )
+    adopt_signatures(meta_graph)
     return LoadedMetaGraph(
         meta_graph=meta_graph, checkpoint=checkpoint_of(prefix), beside=Path(f"{prefix}.meta").parent
     )

@@ -1,0 +1,79 @@
+"""The artifacts of one shard, one after another, with those that its archives hold."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from job import pipeline
+from job.archives import opened
+from job.errors import Denied, JobError
+from job.pipeline import Workshop
+from job.pulling import with_assets
+from job.records import Artifact, ArtifactOptions, ArtifactReport, Format
+
+log = structlog.get_logger()
+
+Work = Sequence[tuple[Artifact, ArtifactOptions]]
+"""Artifacts, each with what is said about it."""
+
+OptionsFor = Callable[[Artifact], ArtifactOptions]
+
+FATAL: Final = (Denied.exit_code,)
+"""Codes after which no other artifact would fare better."""
+
+LEFT_NAMED: Final = 5
+"""How many of the artifacts that are left a log line names."""
+
+
+def process_all(shop: Workshop, work: Work, options_for: OptionsFor) -> tuple[list[ArtifactReport], bool]:
+    """Return a report for each artifact that was begun, and whether a signal came before the last one was done.
+
+    `options_for` says what the user says about an artifact that is found in an archive.
+    """
+    reports, left = list[ArtifactReport](), [artifact for artifact, _ in work]
+    try:
+        for artifact, said in work:
+            for report in _process(shop, artifact, said, options_for):
+                reports.append(report)
+                if report.error is not None and report.error.exit_code in FATAL:
+                    log.error("run_stopped", code=report.error.exit_code, **_named(left[1:]))
+                    return reports, False
+            left = left[1:]
+    except KeyboardInterrupt as error:
+        log.warning("run_interrupted", cause=f"{error} came", done=len(reports), **_named(left))
+    return reports, bool(left)
+
+
+def _process(
+    shop: Workshop, artifact: Artifact, said: ArtifactOptions, options_for: OptionsFor
+) -> Iterator[ArtifactReport]:
+    """Yield an artifact's report; for an archive those of what it holds."""
+    if artifact.format is not Format.ARCHIVE:
+        yield pipeline.process(shop, artifact, said)
+        return
+    shop.progress.artifact_started(artifact.name)
+    shop.progress.stage(artifact.name, "unpack")
+    with opened(artifact, lambda: shop.ahead.take(artifact).directory, shop.settings, shop.ahead.source.uri) as inside:
+        work = [_with_options(found, options_for) for found in inside.listing.artifacts]
+        shop.progress.archive_opened(artifact.name, len(work))
+        if not inside.has_failed:
+            left_alone = len(inside.listing.left_alone)
+            log.info("archive_opened", archive=artifact.name, artifacts=len(work), left_alone=left_alone)
+        ahead = shop.ahead.within(inside.storage, [found for found, _ in work])
+        for found, its in work:
+            yield pipeline.process(replace(shop, ahead=ahead), found, its)
+
+
+def _with_options(artifact: Artifact, options_for: OptionsFor) -> tuple[Artifact, ArtifactOptions]:
+    """Return an artifact of an archive with what is said about it; what is wrong with that is its problem."""
+    try:
+        options = options_for(artifact)
+    except JobError as error:
+        return replace(artifact, problem=artifact.problem or error.to_record()), ArtifactOptions()
+    return with_assets(artifact, options), options
+
+
+def _named(artifacts: Sequence[Artifact]) -> dict[str, object]:
+    return {"left": len(artifacts), "next": [artifact.name for artifact in artifacts[:LEFT_NAMED]]}

@@ -1,0 +1,222 @@
+"""The same model for Keras 3, where that has layers that compute the same; weights by layer and name."""
+
+import copy
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+from keras.src.legacy.saving import saving_utils
+from numpy.typing import NDArray
+
+from job import parity
+from job.engine import runtime
+from job.engine.answers import Answer, recalled
+from job.engine.keras.building import KerasGraph, numbered
+from job.engine.keras.hdf5 import Json, opened
+from job.engine.keras.reading import configuration
+from job.engine.source_graph import read_source
+from job.records import KerasResult, Signature
+from job.requests import KerasRequest, VerifyRequest
+
+Array = NDArray[Any]
+
+REDEFINED: Final = {"hard_sigmoid": "Keras 3 gave hard_sigmoid another slope"}
+"""Functions that have the old name and compute something else."""
+
+OF_EVERY_LAYER: Final = ("name", "trainable", "dtype")
+KERAS_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError)
+"""What Keras 3 raises for a model that it does not hold, while it is built, saved, loaded or called."""
+
+
+class NotHeld(Exception):
+    """Keras 3 cannot hold the model; the message says why."""
+
+
+def write(request: KerasRequest) -> KerasResult:
+    """Build the model for Keras 3, give it the weights and save it to ``request.file``."""
+    runtime.configure("exact", "cpu")
+    path = Path(request.source.directory, request.source.entry)
+    with opened(path) as stored, _quietly():
+        config = configuration(path, stored, request.source.options)
+        built = KerasGraph(copy.deepcopy(config), stored, path.name)
+        if built.keeps_state:
+            return KerasResult(reason="a stateful layer keeps its state in another way in Keras 3")
+        try:
+            model = saving_utils.model_from_config(_todays(config))
+            _fill(model, built.model, {id(weight): array for weight, array in built.pairs})
+            model.save(request.file)
+        except (*KERAS_ERRORS, NotHeld) as error:
+            return KerasResult(reason=_line(error))
+    return KerasResult()
+
+
+def verify(request: KerasRequest) -> KerasResult:
+    """Load the file and compare it with what the baseline answered."""
+    runtime.configure("exact", "cpu")
+    path = Path(request.source.directory, request.source.entry)
+    source = read_source(request.source)
+    signature = next(one for one in source.signatures if one.key == "serving_default")
+    asked = VerifyRequest(
+        source=request.source, saved_model="", mode="exact", tolerance=request.tolerance, reference=request.reference
+    )
+    answers = recalled(source, asked).of(signature)
+    if not answers:
+        return KerasResult(reason="there is no answer of the TF1 graph to compare with")
+    with opened(path) as stored:
+        config = configuration(path, stored, request.source.options)
+    try:
+        model = keras.saving.load_model(request.file, compile=False, safe_mode=True)
+        said = [_said(model, config, signature, answer) for answer in answers]
+    except KERAS_ERRORS as error:
+        return KerasResult(reason=_line(error))
+    return _judged(answers, said, request.tolerance)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keras warns of shapes that an old configuration says in its first layer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _judged(answers: Sequence[Answer], said: Sequence[Sequence[Array]], tolerance: float) -> KerasResult:
+    pairs = [
+        pair
+        for answer, outputs in zip(answers, said, strict=True)
+        for pair in zip(answer.outputs, outputs, strict=True)
+    ]
+    compared = [
+        parity.compare(left, right, tolerance=parity.tolerance_for(left.dtype, tolerance)) for left, right in pairs
+    ]
+    failed = next((one for one in compared if one.verdict == "failed"), None)
+    worst = max((one.relative or 0.0 for one in compared), default=0.0)
+    return KerasResult(relative=worst, reason=f"its answers differ: {failed.reason}" if failed else "")
+
+
+def _said(model: Any, config: Json, signature: Signature, answer: Answer) -> list[Array]:
+    """Return the outputs in the signature's order, which is that of its keys; Keras keeps the model's own."""
+    fed = dict(zip((spec.key for spec in signature.inputs), answer.sample.feeds, strict=True))
+    inputs, outputs = _names(config, "input_layers"), _names(config, "output_layers")
+    feeds = [fed[name] for name in inputs] if inputs else list(fed.values())
+    results = model(feeds[0] if len(feeds) == 1 else feeds, training=False)
+    listed = list(results) if isinstance(results, list | tuple) else [results]
+    arrays = [np.asarray(keras.ops.convert_to_numpy(result)) for result in listed]
+    by_key = dict(zip(numbered(outputs), arrays, strict=True)) if outputs else {signature.outputs[0].key: arrays[0]}
+    return [by_key[spec.key] for spec in signature.outputs]
+
+
+def _names(config: Json, which: str) -> list[str]:
+    """Return the layers where a functional model begins or ends; a single one may be written without a list."""
+    ends = config["config"].get(which, []) if isinstance(config["config"], dict) else []
+    return [ends[0]] if ends and isinstance(ends[0], str) else [end[0] for end in ends]
+
+
+def _todays(described: Json) -> Json:
+    """Return a layer's or model's description in the words of Keras 3; raises `NotHeld` for what it has no word for."""
+    kind, config = described["class_name"], described["config"]
+    if kind == "Sequential":
+        named: Json = {"name": None, "layers": config} if isinstance(config, list) else config
+        return described | {"config": {"name": named["name"], "layers": _beginning(named["layers"])}}
+    if kind == "Functional":
+        return described | {"config": config | {"layers": _called(config["layers"])}}
+    if kind == "ThresholdedReLU":
+        kind, config = (
+            "ReLU",
+            {key: config[key] for key in OF_EVERY_LAYER if key in config} | {"threshold": config["theta"]},
+        )
+    if not hasattr(keras.layers, kind):
+        raise NotHeld(f"Keras 3 has no layer {kind} ({config.get('name')})")
+    for value in (config.get("activation"), config.get("recurrent_activation")):
+        if isinstance(value, str) and value in REDEFINED:
+            raise NotHeld(f"{REDEFINED[value]} ({config.get('name')})")
+    if kind == "InputLayer":
+        return _input(config["name"], config)
+    known = {*inspect.signature(getattr(keras.layers, kind)).parameters, *OF_EVERY_LAYER}
+    kept = {key: _inner(value) for key, value in config.items() if key in known}
+    return described | {
+        "class_name": kind,
+        "config": kept | ({"reset_after": config.get("reset_after", False)} if kind == "GRU" else {}),
+    }
+
+
+def _beginning(layers: Sequence[Json]) -> list[Json]:
+    """Put the input's shape, which the first layer of a Sequential says, before it."""
+    first = layers[0]["config"] if layers and isinstance(layers[0]["config"], dict) else {}
+    told = "batch_input_shape" in first and layers[0]["class_name"] != "InputLayer"
+    return [*([_input(f"{first['name']}_input", first)] if told else []), *(_todays(one) for one in layers)]
+
+
+def _input(name: str, config: Json) -> Json:
+    said = {"name": name, "batch_shape": config["batch_input_shape"], "dtype": config.get("dtype") or "float32"}
+    return {"class_name": "InputLayer", "name": name, "config": said}
+
+
+def _called(layers: Sequence[Json]) -> list[Json]:
+    """Number the calls of a nested Sequential from 0: Keras 3 does not count its making, as it does a Functional's."""
+    sequential = {layer["name"] for layer in layers if layer["class_name"] == "Sequential"}
+
+    def counted(value: Any) -> Any:
+        if isinstance(value, list) and len(value) >= 3 and value[0] in sequential and isinstance(value[1], int):
+            return [value[0], max(value[1] - 1, 0), *value[2:]]
+        return [counted(one) for one in value] if isinstance(value, list) else value
+
+    return [
+        _todays(layer) | {"name": layer["name"], "inbound_nodes": counted(layer.get("inbound_nodes", []))}
+        for layer in layers
+    ]
+
+
+def _inner(value: Any) -> Any:
+    """Translate what a layer wraps: a layer, a cell, cells."""
+    if isinstance(value, list):
+        return [_inner(one) for one in value]
+    return _todays(value) if isinstance(value, dict) and {"class_name", "config"} <= value.keys() else value
+
+
+def _fill(model: Any, original: Any, values: Mapping[int, Array]) -> None:
+    """Give every layer the weights of the layer of its name; raises `NotHeld` where it has others."""
+    theirs, ours = dict(_leaves(model)), dict(_leaves(original))
+    if theirs.keys() != ours.keys():
+        raise NotHeld(
+            f"its layers are others: {', '.join(sorted('/'.join(path) for path in theirs.keys() ^ ours.keys())[:3])}"
+        )
+    for path, layer in theirs.items():
+        held, weights = _weights(layer), _weights(ours[path])
+        if [(_last(one.name), tuple(one.shape)) for one in held] != [
+            (_last(one.name), tuple(one.shape)) for one in weights
+        ]:
+            raise NotHeld(f"layer {path[-1]} has other weights in Keras 3")
+        for variable, weight in zip(held, weights, strict=True):
+            variable.assign(values[id(weight)])
+
+
+def _leaves(model: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the layers that have weights, by their place in nested models, whose own names may be made up."""
+    models = 0
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            models += 1
+            yield from _leaves(layer, (*path, f"model {models}"))
+        elif layer.weights:
+            yield (*path, layer.name), layer
+
+
+def _weights(layer: Any) -> list[Any]:
+    """Return what counts as a model's weights; Keras 3 counts the seeds of dropout, too."""
+    weights = [*layer.trainable_weights, *layer.non_trainable_weights]
+    return [one for one in weights if "seed" not in _last(one.name)]
+
+
+def _last(name: str) -> str:
+    """Return what a weight is to its layer; Keras 3 calls the kernel of a depthwise convolution just that."""
+    return name.split(":", maxsplit=1)[0].rsplit("/", 1)[-1].removeprefix("depthwise_")
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:240]

@@ -1,0 +1,92 @@
+"""From a Keras file to a MetaGraph with a checkpoint."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from job.engine.formats.base import LoadedMetaGraph
+from job.engine.keras.building import KerasGraph
+from job.engine.keras.configuration import todays
+from job.engine.keras.hdf5 import Json, StoredModel, opened, parsed
+from job.errors import BadInput
+from job.records import ArtifactOptions, Finding
+
+
+def read(path: Path, options: ArtifactOptions) -> LoadedMetaGraph:
+    """Return the model's graph, signature and weights.
+
+    The checkpoint is written once, beside the file: every stage of an artifact reads the source again.
+    Raises `BadInput` for damaged files, unknown layers and weights that do not fit, `Refused` for code and
+    for data outside the file.
+    """
+    with opened(path) as stored:
+        config = configuration(path, stored, options)
+        built = KerasGraph(config, stored, path.name)
+        checkpoint = f"{path}.checkpoint"
+        if not Path(f"{checkpoint}.index").exists():
+            _write(checkpoint, built.values())
+    return LoadedMetaGraph(
+        meta_graph=built.meta_graph(f"Keras {stored.keras_version}"),
+        checkpoint=checkpoint,
+        beside=path.parent,
+        findings=tuple(_findings(built, stored)),
+    )
+
+
+def configuration(path: Path, stored: StoredModel, options: ArtifactOptions) -> Json:
+    """Return the model's configuration in today's words."""
+    config = stored.config or _beside(path)
+    return todays(config, stored.keras_version, options)
+
+
+def _beside(path: Path) -> Json:
+    """Return the configuration that lies beside a file of weights; one of the file's own name comes first."""
+    others = sorted(path.parent.glob("*.json"), key=lambda other: (other.stem != path.stem, other.name))
+    found = [config for other in others if (config := _model_in(other))]
+    if not found:
+        raise BadInput(
+            "the file holds weights without a model",
+            where=path.name,
+            remedy="put the output of model.to_json() beside it, or save the model by model.save()",
+        )
+    if len(found) > 1 and others[0].stem != path.stem:
+        names = ", ".join(other.name for other in others)
+        raise BadInput(f"several models lie beside the weights: {names}", remedy=f"name it {path.stem}.json")
+    return found[0]
+
+
+def _model_in(path: Path) -> Json:
+    try:
+        return parsed(path.read_bytes(), path.name)
+    except BadInput:
+        return {}
+
+
+def _write(checkpoint: str, values: Mapping[str, NDArray[Any]]) -> None:
+    names = sorted(values)
+    if names:
+        tf.raw_ops.SaveV2(
+            prefix=checkpoint,
+            tensor_names=names,
+            shape_and_slices=[""] * len(names),
+            tensors=[tf.constant(values[name]) for name in names],
+        )
+
+
+def _findings(built: KerasGraph, stored: StoredModel) -> Iterator[Finding]:
+    if built.keeps_state:
+        yield Finding(
+            code="keras_stateful",
+            cause="a recurrent layer is stateful: every call begins where the one before ended, as in Keras",
+            remedy="load the SavedModel anew to begin from zero, or save the model with stateful=False",
+        )
+    if stored.backend == "theano":
+        yield Finding(
+            code="keras_theano",
+            cause="the model was trained with Theano: convolution kernels were turned round for TensorFlow",
+            remedy="compare with answers that Theano gave: name `samples` and `goldens` in the manifest",
+            severity="warning",
+        )

@@ -1,0 +1,31 @@
+"""A graph without the weights that it holds as constants, for whoever asks for shapes and types alone."""
+
+from typing import Final
+
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+
+from job.engine.graph import NodeDef
+
+WEIGHT_BYTES: Final = 1 << 16
+"""Constants of floats from this size on are weights: no shape or decision depends on their values."""
+
+
+def weightless(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
+    """Return a copy with placeholders of the same type and shape for large constants of floats."""
+    light = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
+    light.node.extend(_hollow(node) if _is_weight(node) else node for node in graph_def.node)
+    return light
+
+
+def _is_weight(node: NodeDef) -> bool:
+    if node.op != "Const" or not tf.as_dtype(node.attr["dtype"].type).is_floating:
+        return False
+    return bool(node.attr["value"].tensor.ByteSize() >= WEIGHT_BYTES)
+
+
+def _hollow(node: NodeDef) -> NodeDef:
+    hollow = NodeDef(name=node.name, op="Placeholder", input=node.input, device=node.device)
+    hollow.attr["dtype"].type = node.attr["dtype"].type
+    hollow.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
+    return hollow
