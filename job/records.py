@@ -96,7 +96,7 @@ class ArtifactOptions:
     goldens: str = ""
     allow_nonfinite: bool = False
     allow_lambda: bool = False
-    batch_norm: Literal["as_saved", "auto", "inference"] = "as_saved"
+    batch_norm: Literal["as_saved", "auto", "inference"] = "auto"
     ema: Literal["off", "on"] = "off"
     free_batch: bool = False
     op_libraries: tuple[str, ...] = ()

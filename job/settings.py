@@ -51,9 +51,9 @@ class Settings:
         False, "Convert every form of a model that is there in several; default: the one that keeps most."
     )
     batch_norm: Literal["as_saved", "auto", "inference"] = _knob(
-        "as_saved",
+        "auto",
         "inference: let batch norm that was left in training mode use its moving statistics; "
-        "auto: only in graphs that trained the model, where all of them are there.",
+        "auto: only in a graph that trained the model, where all of them are there.",
     )
     ema: Literal["off", "on"] = _knob(
         "off", "on: take the moving averages that a checkpoint holds in place of the weights that they are of."

@@ -46,8 +46,9 @@ class Answer:
 class Answers:
     """All answers and what was noticed.
 
-    `refusals` say, by signature, why no sample could be run. `random` are the keys of signatures that answer otherwise each time, with what they drew where that can
-    be compared: for every output a matrix with a draw in each row.
+    `refusals` say, by signature, why no sample could be run. `random` are the keys of signatures that
+    answer otherwise each time, with what they drew where that can be compared: for every output a
+    matrix with a draw in each row.
     """
 
     said: tuple[Answer, ...]
@@ -121,13 +122,13 @@ def recalled(source: SourceGraph, request: VerifyRequest) -> Answers:
 def _accepted(
     baseline: Baseline, source: SourceGraph, signature: Signature, groups: Iterable[Iterable[Sample]]
 ) -> tuple[list[Answer], str]:
-    """Return the first answer of every group of samples, or why the first sample was refused."""
+    """Return the first answer of every group of samples, or why the last, most cautious sample was refused."""
     answers, refusals = list[Answer](), ["there are no inputs to make"]
     one_try = source.writes_state or not signature.inputs or has_random_ops(source, signature)
     for group in groups:
         telling = _first_telling(_tried(baseline, signature, group, refusals), 1 if one_try else MOST_DULL)
         answers += telling
-    return answers, refusals[:2][-1]
+    return answers, refusals[-1]
 
 
 def _tried(baseline: Baseline, signature: Signature, group: Iterable[Sample], refusals: list[str]) -> Iterator[Answer]:

@@ -11,16 +11,13 @@ from typing import Final
 from tensorflow.python.framework import op_def_registry
 
 from job.engine.contexts import Contexts
+from job.engine.encoded import DECODERS
 from job.engine.graph import Edge, Graph, edge_of
 from job.engine.parsing import PARSERS, parsed_features
 from job.engine.pruning import computed_by, cut_at, needed_by
 from job.engine.shapes import dtype_of, plain_shape, shape_of, specs_of
 from job.errors import JobError
 from job.records import Finding, Signature, TensorSpec
-
-DECODERS: Final = (
-    *("DecodeJpeg", "DecodePng", "DecodeImage", "DecodeBmp", "DecodeGif", "DecodeAndCropJpeg", "DecodeWav"),
-)
 
 PREDICT: Final = "tensorflow/serving/predict"
 """A second signature's method: classify and regress are for serialized examples by definition."""

@@ -90,9 +90,17 @@ def test_computed_keys_are_unknown() -> None:
 
 def test_asking_a_parser_changes_nothing() -> None:
     """A kind of feature that an op does not know is none, and leaves no empty attribute in the graph."""
-    graph, name = parser(lambda: tf.io.parse_single_example(v1.placeholder(tf.string, []), FEATURES))
-    node = graph.nodes[name]
-    node.op = "ParseSingleExample"
-    before = node.SerializeToString(deterministic=True)
-    parsed_features(graph, name)
-    assert node.SerializeToString(deterministic=True) == before
+    graph, name = parser(
+        lambda: tf.raw_ops.ParseSingleExample(
+            serialized=v1.placeholder(tf.string, []),
+            dense_defaults=[tf.constant([], tf.float32)],
+            num_sparse=1,
+            sparse_keys=["sparse"],
+            dense_keys=["dense"],
+            sparse_types=[tf.int64],
+            dense_shapes=[[2]],
+        )
+    )
+    before = graph.nodes[name].SerializeToString(deterministic=True)
+    assert list(parsed_features(graph, name)) == ["dense", "sparse"]
+    assert graph.nodes[name].SerializeToString(deterministic=True) == before

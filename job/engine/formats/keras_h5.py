@@ -8,7 +8,7 @@ from job.requests import SourceRequest
 
 
 def read(request: SourceRequest) -> LoadedMetaGraph:
-    """Build the model's graph as TensorFlow 1 would have, and write its weights as a checkpoint beside the file.
+    """Build the model's graph as TensorFlow 1 would have, with its weights as a checkpoint in memory.
 
     Raises `BadInput` or `Refused` as `job.engine.keras.reading.read` does.
     """

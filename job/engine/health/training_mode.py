@@ -9,7 +9,7 @@ from job.records import Finding
 
 
 def batch_norm_inference(norms: Sequence[BatchNorm]) -> Finding:
-    """Say that batch norm was put into inference mode, as was asked for."""
+    """Say that batch norm was put into inference mode, as asked for or since the graph trained the model."""
     return Finding(
         code="batch_norm_inference",
         cause=f"{len(norms)} batch norms that were saved in training mode use their moving statistics "

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras.src.legacy.saving import saving_utils
 from numpy.typing import NDArray
 
@@ -29,7 +31,10 @@ REDEFINED: Final = {"hard_sigmoid": "Keras 3 gave hard_sigmoid another slope"}
 """Functions that have the old name and compute something else."""
 
 OF_EVERY_LAYER: Final = ("name", "trainable", "dtype")
-KERAS_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError)
+KERAS_ERRORS: Final = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError),
+    tf.errors.OpError,
+)
 """What Keras 3 raises for a model that it does not hold, while it is built, saved, loaded or called."""
 
 
@@ -219,4 +224,6 @@ def _last(name: str) -> str:
 
 
 def _line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:240]
+    lines = [line.strip() for line in re.sub(r"\x1b\[\d+m|\{\{.*?\}\} ", "", str(error)).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("Exception encountered")]
+    return (told or [type(error).__name__])[0][:240]

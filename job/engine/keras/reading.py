@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -15,22 +15,23 @@ from job.errors import BadInput
 from job.records import ArtifactOptions, Finding
 
 
+CHECKPOINT: Final = "ram://keras"
+"""Where the weights are put as a checkpoint: TensorFlow's files in memory, gone with the process, which reads one source."""
+
+
 def read(path: Path, options: ArtifactOptions) -> LoadedMetaGraph:
     """Return the model's graph, signature and weights.
 
-    The checkpoint is written once, beside the file: every stage of an artifact reads the source again.
     Raises `BadInput` for damaged files, unknown layers and weights that do not fit, `Refused` for code and
     for data outside the file.
     """
     with opened(path) as stored:
         config = configuration(path, stored, options)
         built = KerasGraph(config, stored, path.name)
-        checkpoint = f"{path}.checkpoint"
-        if not Path(f"{checkpoint}.index").exists():
-            _write(checkpoint, built.values())
+        _write(CHECKPOINT, built.values())
     return LoadedMetaGraph(
         meta_graph=built.meta_graph(f"Keras {stored.keras_version}"),
-        checkpoint=checkpoint,
+        checkpoint=CHECKPOINT,
         beside=path.parent,
         findings=tuple(_findings(built, stored)),
     )

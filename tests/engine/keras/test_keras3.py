@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from job.engine import reference
@@ -21,7 +20,7 @@ def asked(source: SourceRequest, folder: Path) -> KerasRequest:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["2.2.4/shared_and_nested", "1.2.2/theano_order_1"])
+@pytest.mark.parametrize("name", ["2.2.4/shared_and_nested", "2.2.4-tf/shared_and_nested"])
 def test_keras_3_holds_the_model(tmp_path: Path, name: str) -> None:
     """A file for Keras 3 is written and gives the baseline's answers, inputs and outputs in their places."""
     wanted = asked(golden(GOLDENS / f"{name}.h5", tmp_path), tmp_path)
@@ -49,6 +48,14 @@ def test_what_keras_3_changed_is_not_held(tmp_path: Path, name: str, reason: str
 
 
 @pytest.mark.slow
+def test_what_does_not_run_here_is_not_proven(tmp_path: Path) -> None:
+    """Keras 3 leaves channels first to kernels that a CPU does not have: the file is not proven, and that is no crash."""
+    wanted = asked(golden(GOLDENS / "1.2.2" / "theano_order_1.h5", tmp_path), tmp_path)
+    assert write_keras(wanted).reason == ""
+    assert "Conv2D" in verify_keras(wanted).reason
+
+
+@pytest.mark.slow
 def test_other_answers_are_not_proven(tmp_path: Path) -> None:
     """A file that answers otherwise than the baseline gives the reason."""
     wanted = asked(write(tmp_path, sequential(dense())), tmp_path)
@@ -60,7 +67,6 @@ def test_other_answers_are_not_proven(tmp_path: Path) -> None:
 
 def test_nothing_to_compare_is_not_proven(tmp_path: Path) -> None:
     """Without an answer of the baseline nothing is proven."""
-    np.savez(tmp_path / "reference.npz")
     wanted = KerasRequest(
         source=write(tmp_path, sequential(dense())),
         file=str(tmp_path / "model.keras"),
