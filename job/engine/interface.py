@@ -85,11 +85,14 @@ def find_outputs(graph: Graph, switches: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(tensor for name in chosen for tensor in (*_all_of(graph, name), *_behind(graph, name))))
 
 
-def key_of(tensor: str, taken: Iterable[str]) -> str:
-    """Return a legal and unused argument name for a tensor: the last part of its node's name."""
+def key_of(tensor: str, taken: Iterable[str], *, numbered: bool = False) -> str:
+    """Return a legal and unused argument name for a tensor: the last part of its node's name.
+
+    The number of a node's output follows, of its first one only where it is to be `numbered`.
+    """
     edge = edge_of(tensor)
     base = re.sub(r"\W", "_", edge.node.rsplit("/", 1)[-1]) or "tensor"
-    base = f"{base}_{edge.output}" if edge.output else base
+    base = f"{base}_{edge.output}" if edge.output or numbered else base
     base = f"x_{base}" if base[0].isdigit() else base
     used, key, count = set(taken), base, 1
     while key in used:

@@ -1,5 +1,6 @@
 """The signatures of a model: those it was exported with, what the user says, or the ranked guess."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
@@ -194,9 +195,11 @@ def _names(graph: Graph, ops: tuple[str, ...]) -> list[str]:
 
 
 def _keyed(tensors: Iterable[str]) -> Arguments:
-    keyed: Arguments = {}
+    """Name tensors; where several are of one node, its first one by its number, too."""
+    tensors, keyed = list(tensors), dict[str, str]()
+    count = Counter(edge_of(tensor).node for tensor in tensors)
     for tensor in tensors:
-        keyed[key_of(tensor, keyed)] = tensor
+        keyed[key_of(tensor, keyed, numbered=count[edge_of(tensor).node] > 1)] = tensor
     return keyed
 
 

@@ -261,6 +261,18 @@ def test_guess_is_said(tmp_path: Path, saved: Saver) -> None:
     assert "inputs x:0; outputs scores:0, hidden:0" in finding.cause
 
 
+def test_outputs_of_one_node_are_numbered(tmp_path: Path, saved: Saver) -> None:
+    """Values and indices of one op are told apart by their numbers: neither has the op's name to itself."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        tf.raw_ops.TopKV2(input=x * ref("w", 2.0), k=1, name="top")
+
+    saved(build)
+    (found,) = read_source(request_of(tmp_path / "source")).signatures
+    assert {spec.key: spec.tensor for spec in found.outputs} == {"top_0": "top:0", "top_1": "top:1"}
+
+
 @pytest.mark.parametrize("made_of", ["placeholder", "queue"])
 def test_default_that_a_placeholder_feeds_is_no_input(tmp_path: Path, saved: Saver, made_of: str) -> None:
     """Who feeds the encoded image need not feed the bottleneck; who feeds images need not feed the queue."""

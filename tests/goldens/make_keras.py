@@ -127,7 +127,7 @@ def fill(parts: Any, rng: np.random.RandomState) -> None:
             layer.set_weights([abs(v) + 0.5 if p else v for v, p in zip(values, positive)])  # noqa: B905 - Python 3.7 has no strict
 
 
-def feed(shape: list[int | None], *, words: bool, rng: np.random.RandomState) -> Any:
+def feed(shape: Any, *, words: bool, rng: np.random.RandomState) -> Any:
     """Return a batch of four; sentences end in padding."""
     shape = [4, *shape[1:]]
     if not words:

@@ -88,7 +88,7 @@ def _parse_text(data: bytes, path: Path, proto: Proto) -> Proto:
         text_format.Parse(data, proto, allow_unknown_field=True)
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise BadInput(
-            f"the text is no {proto.DESCRIPTOR.name}: {error}",
+            f"the text is no {proto.DESCRIPTOR.name}: {str(error)[:120]}",
             where=path.name,
             remedy="copy it again from where it was made",
         ) from error

@@ -14,9 +14,8 @@ from job.engine.keras.hdf5 import Json, StoredModel, opened, parsed
 from job.errors import BadInput
 from job.records import ArtifactOptions, Finding
 
-
 CHECKPOINT: Final = "ram://keras"
-"""Where the weights are put as a checkpoint: TensorFlow's files in memory, gone with the process, which reads one source."""
+"""Where the weights are put: TensorFlow's files in memory, gone with the process, which reads one source."""
 
 
 def read(path: Path, options: ArtifactOptions) -> LoadedMetaGraph:

@@ -49,7 +49,7 @@ def test_what_keras_3_changed_is_not_held(tmp_path: Path, name: str, reason: str
 
 @pytest.mark.slow
 def test_what_does_not_run_here_is_not_proven(tmp_path: Path) -> None:
-    """Keras 3 leaves channels first to kernels that a CPU does not have: the file is not proven, and that is no crash."""
+    """Keras 3 leaves channels first to kernels that a CPU does not have: not proven, and no crash."""
     wanted = asked(golden(GOLDENS / "1.2.2" / "theano_order_1.h5", tmp_path), tmp_path)
     assert write_keras(wanted).reason == ""
     assert "Conv2D" in verify_keras(wanted).reason
