@@ -40,7 +40,7 @@ SECRETS: Final = {"AWS_SECRET_ACCESS_KEY": CANARY, "AWS_SESSION_TOKEN": CANARY, 
 
 GOOD: Final = ("cond_frozen", "ref_variables_saved_model", "ref_variables_checkpoint")
 BAD: Final = {
-    "custom_op_frozen/frozen.pb": (40, "AcmeFusedRelu (node net/Relu)", "cut above them"),
+    "custom_op_frozen/frozen.pb": (40, "AcmeFusedRelu (node net/Relu, not registered)", "--op-library"),
     "git_lfs_pointer_frozen/frozen.pb": (40, "Git LFS pointer", "git lfs pull"),
     "html_frozen/frozen.pb": (40, "an HTML page", "download the file itself"),
     "missing_data_checkpoint/model.ckpt-0": (

@@ -107,7 +107,7 @@ def test_no_rule_names_a_code_that_the_job_never_ends_with(job: Any) -> None:
     """The pod failure policy holds the permanent codes and nothing else."""
     rules = job["spec"]["podFailurePolicy"]["rules"]
     named = [code for rule in rules for code in rule.get("onExitCodes", {}).get("values", ())]
-    assert sorted(named) == sorted(error.exit_code for error in permanent)
+    assert sorted(named) == sorted({error.exit_code for error in permanent})
 
 
 def test_a_reclaimed_machine_does_not_count(job: Any, aws: Any, gcp: Any) -> None:

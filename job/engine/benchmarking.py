@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from job import latency
 from job.engine import runtime
 from job.engine.runners import Baseline, Candidate
-from job.engine.samples import Sample, candidates, recorded
+from job.engine.samples.making import Sample, candidates, recorded
 from job.engine.source_graph import SourceGraph, read_source
 from job.records import BatchMeasurement, BenchmarkResult, Signature, TensorSpec
 from job.requests import BenchmarkRequest

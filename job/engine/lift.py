@@ -12,15 +12,15 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.function.polymorphism import function_type
 from tensorflow.python.ops import handle_data_util, resource_variable_ops
 
-from job.engine.checkpoint import StoredVariable, read_value
-from job.engine.deprecated import renew
 from job.engine.folding import fold_conditions
 from job.engine.health.path import path_of
 from job.engine.health.weights import check_constants
+from job.engine.ops.deprecated import renew
 from job.engine.rewrites import to_resources
 from job.engine.shapes import import_tensors
 from job.engine.source_graph import SourceGraph
-from job.engine.table_resources import LiftedTable
+from job.engine.state.checkpoint import StoredVariable, read_value
+from job.engine.state.table_resources import LiftedTable
 from job.engine.weightless import weightless
 from job.errors import Refused
 from job.records import Signature

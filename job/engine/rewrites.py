@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from job.engine.checkpoint import VARIABLE_OPS
 from job.engine.graph import Edge, Graph, NodeDef, attribute, reference_inputs
-from job.engine.tables import FILLING_OPS, TABLE_OPS
+from job.engine.state.checkpoint import VARIABLE_OPS
+from job.engine.state.tables import FILLING_OPS, TABLE_OPS
 from job.errors import BadInput
 
 HANDLE: Final = "resource_handle"

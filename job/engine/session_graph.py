@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import tensorflow as tf
 
-from job.engine.checkpoint import RESTORE_OPS, StoredVariable, read_tensor, read_values, restore_nodes
 from job.engine.graph import Edge, Graph, edge_of
 from job.engine.pruning import computed_by, subgraph
 from job.engine.runtime import Mode, session_config
 from job.engine.shapes import dtype_of, shape_of
 from job.engine.source_graph import SourceGraph
-from job.engine.tables import filling_nodes
+from job.engine.state.checkpoint import RESTORE_OPS, StoredVariable, read_tensor, read_values, restore_nodes
+from job.engine.state.tables import filling_nodes
 from job.records import Signature
 
 PURE_OPS: Final = ("Identity", "Reshape", "Cast")

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from job.engine.graph import Edge, Graph, NodeDef, attribute, edge_of
-from job.engine.policy import check_ops
+from job.engine.ops.policy import check_ops
 from job.engine.pruning import cut_at, needed_by, prune
 from job.engine.weightless import weightless
 from job.errors import BadInput

@@ -8,28 +8,30 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from tensorflow.core.framework import graph_pb2
 
-from job.engine import dropout, equivalents, frozen_state, health, switches
-from job.engine.checkpoint import StoredVariable, stored_shapes, trained_variables, variables_of
-from job.engine.deprecated import renew
+from job.engine import health
 from job.engine.folding import fold_conditions
 from job.engine.formats import FORMATS
 from job.engine.formats.base import LoadedMetaGraph
-from job.engine.free_batch import Freed, free_batches, with_targets
 from job.engine.graph import Edge, Graph, edge_of
-from job.engine.health import averages
+from job.engine.health import averages, dropout
 from job.engine.health.subject import Subject
-from job.engine.initialising import init_ops, members
-from job.engine.op_library import load_op_libraries
-from job.engine.partial import with_the_good_ones
-from job.engine.policy import check_ops
+from job.engine.interface import switches
+from job.engine.interface.free_batch import Freed, free_batches, with_targets
+from job.engine.interface.partial import with_the_good_ones
+from job.engine.interface.second_signatures import second_signatures
+from job.engine.interface.signatures import declared_keys, read_signatures
+from job.engine.interface.switches_by_use import find_by_use
+from job.engine.ops import equivalents, frozen_state
+from job.engine.ops.deprecated import renew
+from job.engine.ops.op_library import load_op_libraries
+from job.engine.ops.policy import check_ops
 from job.engine.pruning import computed_by, cut_at, needed_by, prune
 from job.engine.rewrites import WRITE_OPS, to_resources
-from job.engine.second_signatures import second_signatures
 from job.engine.shapes import filled
-from job.engine.signatures import declared_keys, read_signatures
-from job.engine.starting import elsewhere
-from job.engine.switches_by_use import find_by_use
-from job.engine.tables import TABLE_OPS, Table, filling_nodes, find_assets, tables_of, vocabulary_nodes
+from job.engine.state.checkpoint import StoredVariable, stored_shapes, trained_variables, variables_of
+from job.engine.state.initialising import init_ops, members
+from job.engine.state.starting import elsewhere
+from job.engine.state.tables import TABLE_OPS, Table, filling_nodes, find_assets, tables_of, vocabulary_nodes
 from job.errors import BadInput
 from job.records import ArtifactOptions, Finding, Format, Signature, SourceSummary
 from job.requests import SourceRequest

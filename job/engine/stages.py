@@ -10,8 +10,8 @@ from job.engine import runtime
 from job.engine.benchmarking import benchmark
 from job.engine.exporting import export
 from job.engine.lift import lift, rehearse
+from job.engine.proof.verifying import verify
 from job.engine.source_graph import SourceGraph, assemble, load, outline
-from job.engine.verifying import verify
 from job.errors import JobError
 from job.records import ConvertResult, DeviceReport, KerasResult, SourceSummary
 from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, KerasRequest, SourceRequest, VerifyRequest

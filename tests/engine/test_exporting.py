@@ -9,7 +9,7 @@ from job.engine.exporting import export
 from job.engine.lift import lift
 from job.engine.source_graph import read_source
 from job.errors import Internal
-from tests.engine.test_signatures import X, linear, served, signature
+from tests.engine.interface.test_signatures import X, linear, served, signature
 
 
 def odd() -> dict[str, object]:

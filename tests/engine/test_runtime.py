@@ -53,4 +53,4 @@ def test_environment_names_versions_and_mode() -> None:
 
 def test_every_stage_is_listed() -> None:
     """The supervisor's stages are those that a worker has."""
-    assert set(STAGES) == {"probe_device", "inspect", "convert", "verify", "benchmark"}
+    assert set(STAGES) == {"probe_device", "inspect", "convert", "verify", "write_keras", "verify_keras", "benchmark"}

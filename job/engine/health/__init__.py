@@ -7,9 +7,8 @@ Each looks at every node once at most, and reads of the values only what it need
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from job.engine import dropout
-from job.engine.checkpoint import VARIABLE_OPS, stored_shapes
 from job.engine.graph import Graph
+from job.engine.health import dropout
 from job.engine.health.averages import averages_unused
 from job.engine.health.batch_norm import find_training_mode
 from job.engine.health.inference_mode import to_inference
@@ -21,6 +20,7 @@ from job.engine.health.statistics import statistics_untrained
 from job.engine.health.subject import Subject
 from job.engine.health.training_mode import batch_norm_inference, batch_norm_training
 from job.engine.health.weights import half_precision, quantised
+from job.engine.state.checkpoint import VARIABLE_OPS, stored_shapes
 from job.records import ArtifactOptions, Finding, Signature
 
 Check = Callable[[Subject], Iterable[Finding]]

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from job.engine.checkpoint import StoredVariable, read_values
 from job.engine.health.subject import Subject
+from job.engine.state.checkpoint import StoredVariable, read_values
 from job.records import Finding
 
 SHADOW: Final = re.compile(r"(/ExponentialMovingAverage|/EMA|/ema|_ema)$")

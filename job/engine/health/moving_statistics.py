@@ -7,10 +7,10 @@ from typing import Final
 
 import tensorflow as tf
 
-from job.engine.checkpoint import VARIABLE_OPS
 from job.engine.graph import Edge, Graph, attribute
 from job.engine.health.batch_norm import BatchNorm
 from job.engine.health.path import Path
+from job.engine.state.checkpoint import VARIABLE_OPS
 
 UPDATE_OPS: Final = (
     *("Assign", "AssignSub", "AssignAdd"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from job.engine.dropout import sources_off
+from job.engine.health.dropout import sources_off
 from job.engine.health.path import Path
 from job.engine.health.subject import Subject
 from job.records import Finding

@@ -5,12 +5,12 @@ from typing import Final
 
 import numpy as np
 
-from job.engine.checkpoint import VARIABLE_OPS
 from job.engine.graph import Edge, attribute
 from job.engine.health.batch_norm import FUSED_OPS
 from job.engine.health.moving_statistics import NAMES, READS
 from job.engine.health.path import Path
 from job.engine.health.subject import Subject
+from job.engine.state.checkpoint import VARIABLE_OPS
 from job.records import Finding
 
 HOLDERS: Final = (*VARIABLE_OPS, "Const")

@@ -7,9 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from job.engine.checkpoint import StoredVariable, read_values, stored_shapes
 from job.engine.graph import Edge
 from job.engine.health.path import Path
+from job.engine.state.checkpoint import StoredVariable, read_values, stored_shapes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tf_keras.src import backend
 from tf_keras.src.layers import serialization
 
-from job.engine.checkpoint import TRAINABLE
 from job.engine.keras import weights
 from job.engine.keras.hdf5 import StoredModel
 from job.engine.keras.layers import OBJECTS
+from job.engine.state.checkpoint import TRAINABLE
 from job.errors import BadInput
 
 Array = NDArray[Any]

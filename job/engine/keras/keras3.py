@@ -16,11 +16,12 @@ from keras.src.legacy.saving import saving_utils
 from numpy.typing import NDArray
 
 from job import parity
-from job.engine import reference, runtime
-from job.engine.answers import Answer, recalled
+from job.engine import runtime
 from job.engine.keras.building import KerasGraph, numbered
 from job.engine.keras.hdf5 import Json, opened
 from job.engine.keras.reading import configuration
+from job.engine.proof import reference
+from job.engine.proof.answers import Answer, recalled
 from job.engine.source_graph import read_source
 from job.records import KerasResult, Signature
 from job.requests import KerasRequest, VerifyRequest

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from job.engine import reference
+from job.engine.proof import reference
+from job.engine.proof.verifying import verify
 from job.engine.stages import convert, verify_keras, write_keras
-from job.engine.verifying import verify
 from job.requests import ConvertRequest, KerasRequest, SourceRequest, VerifyRequest
 from tests.engine.keras.models import GOLDENS, dense, golden, sequential, write
 

@@ -1,0 +1,1 @@
+"""Parity: the published bytes against the original graph."""

@@ -1,0 +1,285 @@
+"""Parity: the published bytes against the original graph, in a process that made neither."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from job import distribution, parity
+from job.engine import runtime
+from job.engine.graph import edge_of
+from job.engine.ops import equivalents
+from job.engine.proof import reference
+from job.engine.proof.answers import Answer, Answers, ask, recalled
+from job.engine.proof.bisection import first_diverging
+from job.engine.proof.randomness import draw
+from job.engine.run_errors import RUN_ERRORS, message_of
+from job.engine.runners import Candidate
+from job.engine.runtime import Mode
+from job.engine.samples.making import arrays_of, recorded
+from job.engine.source_graph import SourceGraph, read_source
+from job.errors import UsageError
+from job.records import DivergingNode, OutputParity, ParityResult, Signature, TensorSpec
+from job.requests import VerifyRequest
+
+Array = NDArray[Any]
+Pairs = Sequence[tuple[Array, Array]]
+
+AS_RUN_TOLERANCE: Final = 5e-2
+"""As run, TensorFlow's own CPU fusions are up to 9e-3 off in TF1 as in TF2 (design §7); more is refused."""
+
+METHODS: Final = {
+    "seed": "random; both sides draw the same numbers from the graph's own seeds",
+    "distribution": (
+        "random, without a seed: compared by distribution, by a Kolmogorov-Smirnov test of up to 400 draws of each "
+        "that refuses the same distribution less than once in a million"
+    ),
+    "onednn": (
+        "baseline and candidate both ran with oneDNN: this device has no kernel for the graph without it; "
+        "the tolerance is the exact one"
+    ),
+}
+"""What `OutputParity.method` means in a report's notes."""
+
+FAR_OFF: Final = 1e-4
+"""As-run deviations above this are named."""
+
+
+def verify(request: VerifyRequest) -> ParityResult:
+    """Compare every output of every signature on several samples.
+
+    ``exact`` asks whether the conversion is exact, and writes the baseline's answers to
+    ``request.reference``; ``as_run`` compares the candidate as its users run it with those.
+    """
+    lacking = reference.unanswered(request.reference) if request.mode == "as_run" else frozenset[str]()
+    mode: Mode = "exact" if lacking else request.mode
+    runtime.configure(mode, request.device, request.seed)
+    source = read_source(request.source)
+    answers = _answers(source, request, mode, lacking)
+    outputs = tuple(_outputs(source, request, answers, lacking))
+    verdict = _overall(outputs)
+    return ParityResult(
+        mode=request.mode,
+        verdict=verdict,
+        outputs=outputs,
+        reason=next((output.reason for output in sorted(outputs, key=_severity) if output.reason), ""),
+        notes=(*answers.notes, *_how(outputs), *_far_off(request, outputs), *equivalents.notes(source.findings)),
+        environment=runtime.environment(request.mode, request.device),
+        first_diverging=_diverging(source, request, answers, outputs) if request.mode == "exact" else None,
+    )
+
+
+def _answers(source: SourceGraph, request: VerifyRequest, mode: Mode, lacking: frozenset[str]) -> Answers:
+    """Ask the baseline, or recall what it said; what it could not say without oneDNN it is asked with oneDNN."""
+    if request.mode == "exact" or not reference.exists(request.reference):
+        answers = ask(source, request, mode)
+        reference.write(request.reference, answers.rows(), answers.unanswered(source))
+        return answers
+    known = recalled(source, request)
+    if not lacking:
+        return known
+    asked = tuple(signature for signature in source.signatures if signature.key in lacking)
+    new = ask(replace(source, signatures=asked), request, mode)
+    random = {**known.random, **new.random}
+    return Answers(said=(*known.said, *new.said), notes=new.notes, refusals=new.refusals, random=random)
+
+
+def _outputs(
+    source: SourceGraph, request: VerifyRequest, answers: Answers, lacking: frozenset[str]
+) -> Iterator[OutputParity]:
+    candidate = Candidate(request.saved_model)
+    for number, signature in enumerate(source.signatures):
+        if source.writes_state and number:
+            candidate = Candidate(request.saved_model)  # as fresh as the baseline was for this signature
+        alike = request.mode == "exact" or signature.key in lacking
+        tolerance = request.tolerance if alike else max(AS_RUN_TOLERANCE, request.tolerance)
+        for output in _judge(source, signature, answers, candidate, tolerance):
+            judged = output if alike else _as_run(output)
+            needed_it = signature.key in lacking and judged.verdict != "not_run"
+            yield replace(judged, method="onednn") if needed_it else judged
+    tolerance = request.tolerance if request.mode == "exact" else max(AS_RUN_TOLERANCE, request.tolerance)
+    for output in _goldens(source, request, candidate, tolerance):
+        yield _as_run(output) if request.mode == "as_run" else output
+
+
+def _judge(
+    source: SourceGraph, signature: Signature, answers: Answers, candidate: Candidate, tolerance: float
+) -> Iterator[OutputParity]:
+    mine = answers.of(signature)
+    if not mine:
+        refusal = answers.refusals.get(signature.key, "there is no answer to compare with")
+        reason = f"no sample could be run: {refusal}; record some under `samples` in the manifest"
+        yield from (_without_figures(signature, spec, "not_run", reason) for spec in signature.outputs)
+        return
+    try:
+        said = [candidate.run(signature, answer.sample.feeds) for answer in mine]
+        drawn = _drawn(signature, answers, candidate)
+    except RUN_ERRORS as error:
+        reason = f"the candidate fails where the TF1 graph answers: {message_of(error)}"
+        yield from (_without_figures(signature, spec, "failed", reason) for spec in signature.outputs)
+        return
+    for index, spec in enumerate(signature.outputs):
+        pairs = [(answer.outputs[index], outputs[index]) for answer, outputs in zip(mine, said, strict=True)]
+        compared = _compared(signature, spec, [*pairs, *_unsquashed(source, spec, pairs)], _names(mine), tolerance)
+        if signature.key not in answers.random:
+            yield _settled(compared, signature, spec)
+        elif compared.verdict != "failed":
+            yield replace(compared, method="seed")
+        else:
+            draws = (answers.random[signature.key], drawn) if drawn else ((), ())
+            yield _by_distribution(compared, pairs, [side[index] for side in draws if side])
+
+
+def _drawn(signature: Signature, answers: Answers, candidate: Candidate) -> tuple[Array, ...]:
+    """Return as many draws of a random signature as the baseline made."""
+    theirs = answers.random.get(signature.key, ())
+    feeds = answers.of(signature)[0].sample.feeds
+    return draw(lambda: candidate.run(signature, feeds), len(theirs[0])) if theirs else ()
+
+
+def _settled(output: OutputParity, signature: Signature, spec: TensorSpec) -> OutputParity:
+    """Pass what is empty or NaN on both sides where it can be nothing else: by its shape, or without inputs."""
+    is_all = not signature.inputs or (spec.shape is not None and 0 in spec.shape)
+    return replace(output, verdict="passed", reason="") if output.verdict == "not_run" and is_all else output
+
+
+def _by_distribution(output: OutputParity, pairs: Pairs, draws: Sequence[Array]) -> OutputParity:
+    """Judge a random output by what both sides drew; its form counts in any case."""
+    if any(parity.mismatch_of_form(left, right) for left, right in pairs):
+        return output
+    blank = replace(output, method="distribution", max_abs=None, relative=None, max_ulp=None, top1=None)
+    if not draws or {side.shape for side in draws} != {draws[0].shape} or not draws[0].shape[1]:
+        reason = "random, and of a kind whose draws cannot be compared: strings, changing shapes, or kept state"
+        return replace(blank, verdict="not_run", reason=reason)
+    found = distribution.distance(*draws, tolerance=output.tolerance or 1e-6)
+    if found.is_same:
+        return replace(blank, verdict="passed", reason="")
+    said = f"{found.draws} draws of each differ in distribution: distance {found.largest:.2f} exceeds {found.limit:.2f}"
+    return replace(blank, verdict="failed", reason=said)
+
+
+def _compared(
+    signature: Signature, spec: TensorSpec, pairs: Pairs, samples: tuple[str, ...], tolerance: float
+) -> OutputParity:
+    found = parity.worst(
+        [parity.compare(left, right, tolerance=parity.tolerance_for(left.dtype, tolerance)) for left, right in pairs]
+    )
+    return OutputParity(
+        signature=signature.key,
+        output=spec.key,
+        tensor=spec.tensor,
+        dtype=found.dtype,
+        verdict=found.verdict,
+        tolerance=found.tolerance,
+        max_abs=found.max_abs,
+        relative=found.relative,
+        max_ulp=found.max_ulp,
+        top1=found.top1,
+        samples=samples,
+        reason=found.reason,
+    )
+
+
+def _unsquashed(source: SourceGraph, spec: TensorSpec, pairs: Pairs) -> Iterator[tuple[Array, Array]]:
+    """Yield probabilities as logarithms too, which differ as the logits do.
+
+    A saturated softmax or sigmoid hides errors (design §7), and a SavedModel's signature seldom
+    gives its logits. Only where both sides are probabilities that a float can tell from 0 and 1.
+    """
+    squash = source.graph.nodes[source.graph.source_of(edge_of(spec.tensor)).node].op
+    for left, right in pairs:
+        if squash not in ("Softmax", "Sigmoid") or left.dtype.kind != "f" or left.shape != right.shape:
+            continue
+        inside = (left > 1e-30) & (right > 1e-30) & (left < 1) & (right < 1)
+        if inside.any():
+            yield np.log(left[inside]), np.log(right[inside])
+
+
+def _as_run(output: OutputParity) -> OutputParity:
+    """Whole numbers and strings tip over by rounding alone: reported, not judged, once arithmetic is reordered."""
+    if output.verdict != "failed" or output.dtype.startswith(("float", "bfloat", "complex")):
+        return output
+    return replace(output, verdict="not_run", reason=f"not judged as run: {output.reason}")
+
+
+def _goldens(
+    source: SourceGraph, request: VerifyRequest, candidate: Candidate, tolerance: float
+) -> Iterator[OutputParity]:
+    """Compare the candidate with outputs that the user recorded, by key or tensor name.
+
+    Raises `UsageError` where they would not be used: without samples, or under names of no output.
+    """
+    options = request.source.options
+    if not options.goldens:
+        return
+    held, used = arrays_of(options.goldens), set[str]()
+    if not options.samples:
+        raise UsageError("`goldens` without `samples`", remedy="record in the manifest what they are the answers to")
+    for signature in (one for one in source.signatures if not one.beside):
+        said = candidate.run(signature, recorded(options.samples, signature).feeds)
+        for spec, array in zip(signature.outputs, said, strict=True):
+            for name in {f"{signature.key}/{spec.key}", spec.key, spec.tensor} & held.keys():
+                used.add(name)
+                golden = _compared(signature, spec, [(held[name], array)], ("golden",), tolerance)
+                yield replace(golden, output=f"{spec.key} (golden)")
+    if unused := sorted(held.keys() - used):
+        known = ", ".join(spec.key for signature in source.signatures for spec in signature.outputs)
+        raise UsageError(f"the goldens name no output: {', '.join(unused)}", remedy=f"the outputs are {known}")
+
+
+def _without_figures(
+    signature: Signature, spec: TensorSpec, verdict: Literal["failed", "not_run"], reason: str
+) -> OutputParity:
+    return OutputParity(
+        signature=signature.key,
+        output=spec.key,
+        tensor=spec.tensor,
+        dtype=spec.dtype,
+        verdict=verdict,
+        tolerance=0.0,
+        reason=reason,
+    )
+
+
+def _names(answers: Sequence[Answer]) -> tuple[str, ...]:
+    return tuple(answer.sample.name for answer in answers)
+
+
+def _overall(outputs: Sequence[OutputParity]) -> Any:
+    verdicts = {output.verdict for output in outputs}
+    return "failed" if "failed" in verdicts else "not_run" if "not_run" in verdicts or not verdicts else "passed"
+
+
+def _severity(output: OutputParity) -> int:
+    return ("failed", "not_run", "passed").index(output.verdict)
+
+
+def _how(outputs: Sequence[OutputParity]) -> Iterator[str]:
+    """Say of which outputs a verdict means something else than equal values."""
+    for method, meaning in METHODS.items():
+        keys = [f"{output.signature}/{output.output}" for output in outputs if output.method == method]
+        if keys:
+            yield f"{', '.join(keys)}: {meaning}"
+
+
+def _diverging(
+    source: SourceGraph, request: VerifyRequest, answers: Answers, outputs: Sequence[OutputParity]
+) -> DivergingNode | None:
+    """Return where the first failing output's values part, if it is one of values."""
+    failed = next((one for one in outputs if one.verdict == "failed" and one.method == "values"), None)
+    signature = next((one for one in source.signatures if failed and one.key == failed.signature), None)
+    if failed is None or signature is None or not answers.of(signature) or source.writes_state:
+        return None
+    smallest = min(answers.of(signature), key=lambda answer: sum(feed.nbytes for feed in answer.sample.feeds))
+    return first_diverging(source, request, signature, failed.tensor, smallest.sample.feeds)
+
+
+def _far_off(request: VerifyRequest, outputs: Sequence[OutputParity]) -> Iterator[str]:
+    worst = max((output.relative or 0.0 for output in outputs), default=0.0)
+    if request.mode == "as_run" and worst > FAR_OFF:
+        yield (
+            f"as run with TensorFlow's defaults the model is {worst:.1e} of the scale away from exact arithmetic, "
+            "as its TF1 graph is; TF_ENABLE_ONEDNN_OPTS=0 and Grappler's remapping off avoid it"
+        )

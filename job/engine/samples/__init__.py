@@ -1,0 +1,1 @@
+"""Inputs that a graph accepts, made from the graph itself."""

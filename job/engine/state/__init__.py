@@ -1,0 +1,1 @@
+"""What a model remembers: variables, tables and how they get their first values."""
