@@ -18,7 +18,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca.crt,target=/run/secrets/ca.crt \
     if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi \
     && pip install --require-hashes --only-binary :all: -r requirements-build.lock \
-    && pip --python /opt/venv install --require-hashes --only-binary :all: -r "requirements-${FLAVOUR}.lock"
+    && pip --python /opt/venv install --require-hashes --no-deps --only-binary :all: -r "requirements-${FLAVOUR}.lock"
 COPY LICENSE README.md pyproject.toml ./
 COPY job job
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \

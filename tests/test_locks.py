@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 EXTRAS = {"build": [], "cpu": ["cpu"], "gpu": ["gpu"], "dev": ["cpu", "dev"]}
@@ -43,9 +44,9 @@ def test_a_lock_holds_what_pyproject_asks_for(lock: str) -> None:
     project = pyproject["project"]
     wanted = pyproject["build-system"]["requires"] if lock == "build" else list(project["dependencies"])
     wanted += [name for extra in EXTRAS[lock] for name in project["optional-dependencies"][extra]]
-    pinned = {pin.name: str(pin.specifier).removeprefix("==") for pin in pins(lock)}
+    pinned = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins(lock)}
     for requirement in map(Requirement, wanted):
-        assert requirement.specifier.contains(pinned[requirement.name]), f"{requirement}: run scripts/lock"
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), f"{requirement}: run scripts/lock"
 
 
 @pytest.mark.parametrize("lock", ["cpu", "gpu"])
