@@ -51,6 +51,12 @@ def opened(archive: Artifact, pull: Callable[[], Path], settings: Settings, sour
         yield inside
 
 
+def nothing_fits(only: str, source_uri: str) -> NoInput:
+    """Return the error for a glob that might have fitted what archives hold, and fitted nothing."""
+    what = f"nothing fits --only '{only}', in no archive either"
+    return NoInput(what, where=source_uri, remedy="`inspect` without --only lists the names")
+
+
 def _open(archive: Artifact, pulled: Path, settings: Settings, source_uri: str, cleanup: ExitStack) -> Opened:
     where = f"{source_uri.rstrip('/')}/{archive.entry}"
     directory = pulled.with_name(f"{pulled.name}.unpacked")

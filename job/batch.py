@@ -1,7 +1,7 @@
 """The artifacts of one shard, one after another, with those that its archives hold."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -11,7 +11,7 @@ from job.archives import opened
 from job.errors import Denied, JobError
 from job.pipeline import Workshop
 from job.pulling import with_assets
-from job.records import Artifact, ArtifactOptions, ArtifactReport, Format
+from job.records import Artifact, ArtifactOptions, ArtifactReport, Format, LeftAlone
 
 log = structlog.get_logger()
 
@@ -27,29 +27,39 @@ LEFT_NAMED: Final = 5
 """How many of the artifacts that are left a log line names."""
 
 
-def process_all(shop: Workshop, work: Work, options_for: OptionsFor) -> tuple[list[ArtifactReport], bool]:
-    """Return a report for each artifact that was begun, and whether a signal came before the last one was done.
+@dataclass(kw_only=True)
+class Batch:
+    """What a shard has done so far: a report for each artifact that was begun, and what archives hold beside models."""
+
+    reports: list[ArtifactReport]
+    left_alone: list[LeftAlone]
+    is_interrupted: bool = False
+
+
+def process_all(shop: Workshop, work: Work, options_for: OptionsFor) -> Batch:
+    """Process artifact after artifact, until a signal comes or an error after which no other would fare better.
 
     `options_for` says what the user says about an artifact that is found in an archive.
     """
-    reports, left = list[ArtifactReport](), [artifact for artifact, _ in work]
+    done, left = Batch(reports=[], left_alone=[]), [artifact for artifact, _ in work]
     try:
         for artifact, said in work:
-            for report in _process(shop, artifact, said, options_for):
-                reports.append(report)
+            for report in _process(shop, artifact, said, options_for, done.left_alone):
+                done.reports.append(report)
                 if report.error is not None and report.error.exit_code in FATAL:
                     log.error("run_stopped", code=report.error.exit_code, **_named(left[1:]))
-                    return reports, False
+                    return done
             left = left[1:]
     except KeyboardInterrupt as error:
-        log.warning("run_interrupted", cause=f"{error} came", done=len(reports), **_named(left))
-    return reports, bool(left)
+        log.warning("run_interrupted", cause=f"{error} came", done=len(done.reports), **_named(left))
+        done.is_interrupted = bool(left)
+    return done
 
 
 def _process(
-    shop: Workshop, artifact: Artifact, said: ArtifactOptions, options_for: OptionsFor
+    shop: Workshop, artifact: Artifact, said: ArtifactOptions, options_for: OptionsFor, left_alone: list[LeftAlone]
 ) -> Iterator[ArtifactReport]:
-    """Yield an artifact's report; for an archive those of what it holds."""
+    """Yield an artifact's report; for an archive those of what it holds, and note what else it holds."""
     if artifact.format is not Format.ARCHIVE:
         yield pipeline.process(shop, artifact, said)
         return
@@ -57,10 +67,15 @@ def _process(
     shop.progress.stage(artifact.name, "unpack")
     with opened(artifact, lambda: shop.ahead.take(artifact).directory, shop.settings, shop.ahead.source.uri) as inside:
         work = [_with_options(found, options_for) for found in inside.listing.artifacts]
+        left_alone += inside.listing.left_alone
         shop.progress.archive_opened(artifact.name, len(work))
         if not inside.has_failed:
-            left_alone = len(inside.listing.left_alone)
-            log.info("archive_opened", archive=artifact.name, artifacts=len(work), left_alone=left_alone)
+            log.info(
+                "archive_opened",
+                archive=artifact.name,
+                artifacts=len(work),
+                left_alone=len(inside.listing.left_alone),
+            )
         ahead = shop.ahead.within(inside.storage, [found for found, _ in work])
         for found, its in work:
             yield pipeline.process(replace(shop, ahead=ahead), found, its)

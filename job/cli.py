@@ -1,29 +1,27 @@
-"""Arguments and environment → Settings → exit code."""
+"""Arguments and environment → Settings → exit code.
+
+What only a command needs is imported by it: ``structlog`` alone, with ``rich`` behind it, is two thirds of what
+``--help`` took.
+"""
 
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import Field
+from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
 import click
-import structlog
 from click.core import ParameterSource
 
 from job import settings as knobs
-from job.errors import Internal, Interrupted, JobError, LocalIOError, UsageError
-from job.logs import configure, is_terminal
-from job.redaction import printable, redacted
+from job.errors import Interrupted, UsageError
 from job.settings import ENVIRONMENT_PREFIX, Settings
-
-log = structlog.get_logger()
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 RUN_ONLY_KNOBS = ("source", "dest", "device", "benchmark", "tolerance", "seed", "shard_index", "shard_count")
 INSPECT_KNOBS = tuple(knob.name for knob in knobs.knobs() if knob.name not in RUN_ONLY_KNOBS)
-
-LogFormat = Literal["auto", "json", "text"]
 
 
 def main() -> None:
@@ -36,8 +34,7 @@ def main() -> None:
     except click.exceptions.Abort:
         code = Interrupted.exit_code
     except click.ClickException as error:
-        configure()
-        code = _say(UsageError(error.format_message(), remedy=_hint(error)), "auto")
+        code = _refused(error)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -89,7 +86,7 @@ def _click_type(kind: Any, minimum: float | None) -> Any:
 @_options(tuple(knob.name for knob in knobs.knobs()))
 def run_command(**chosen: Any) -> int:
     """Convert every TF1 model under --source, prove it, measure it, and publish it under --dest."""
-    return _told(lambda: _run(Settings(**chosen)), chosen["log_format"])
+    return _ended(_run, Settings(**chosen))
 
 
 @app.command("inspect", context_settings=CONTEXT)
@@ -99,64 +96,53 @@ def run_command(**chosen: Any) -> int:
 @_options(INSPECT_KNOBS)
 def inspect_command(uri: str, as_json: bool, listing: bool, **chosen: Any) -> int:  # noqa: FBT001 - click passes flags by name
     """List the models under URI and what would be done with each."""
-    settings = Settings(source=uri, **chosen)
-    return _told(lambda: _inspect(settings, as_json=as_json, details=not listing), settings.log_format)
+    return _ended(partial(_inspect, as_json=as_json, details=not listing), Settings(source=uri, **chosen))
 
 
 @app.command("survey", context_settings=CONTEXT)
 @_options(tuple(knob.name for knob in knobs.knobs()))
 def survey_command(**chosen: Any) -> int:
     """Inspect and convert every model under --source, and print what became of each as Markdown."""
-    return _told(lambda: _survey(Settings(**chosen)), chosen["log_format"])
+    return _ended(_survey, Settings(**chosen))
+
+
+def _ended(command: Callable[[Settings], int], settings: Settings) -> int:
+    from job.ending import ended  # noqa: PLC0415 - keeps --help fast
+
+    return ended(partial(command, settings), settings.log_format)
 
 
 def _run(settings: Settings) -> int:
-    from job.console import print_summary  # noqa: PLC0415 - a command's own imports keep --help fast
+    from job.console import print_index, print_summary  # noqa: PLC0415 - keeps --help fast
+    from job.logs import is_text  # noqa: PLC0415
     from job.running import run  # noqa: PLC0415
 
     summary = run(settings, os.environ)
-    if _is_text(settings.log_format):
+    if is_text(settings.log_format):
         print_summary(summary.reports)
+        print_index(f"{settings.dest.rstrip('/')}/{summary.index}", len(summary.left_alone))
     return summary.exit_code
 
 
 def _inspect(settings: Settings, *, as_json: bool, details: bool) -> int:
-    from job.inspecting import inspect  # noqa: PLC0415 - a command's own imports keep --help fast
+    from job.inspecting import inspect  # noqa: PLC0415 - keeps --help fast
 
     return inspect(settings, os.environ, as_json=as_json, details=details)
 
 
 def _survey(settings: Settings) -> int:
-    from job.surveying import survey  # noqa: PLC0415 - a command's own imports keep --help fast
+    from job.surveying import survey  # noqa: PLC0415 - keeps --help fast
 
     return survey(settings, os.environ)
 
 
-def _told(work: Callable[[], int], log_format: LogFormat) -> int:
-    """Do a command's work; what ends it is told in one line, and is its exit code."""
-    configure(log_format)
-    try:
-        return work()
-    except JobError as error:
-        return _say(error, log_format)
-    except OSError as error:
-        what, where = f"local file error: {error.strerror or error}", str(error.filename or "")
-        return _say(LocalIOError(what, where=where, remedy="check the file system"), log_format)
-    except Exception as error:  # a bug of ours; the contract has no code 1
-        log.exception("bug")
-        return _say(Internal(f"{type(error).__name__}: {error}", remedy="please report it with the log"), log_format)
+def _refused(error: click.ClickException) -> int:
+    """Say what is wrong with the command line, as any other error is said."""
 
+    def refuse(_: Settings) -> int:
+        raise UsageError(error.format_message().removesuffix("."), remedy=_hint(error))
 
-def _say(error: JobError, log_format: LogFormat) -> int:
-    if _is_text(log_format):
-        click.echo(printable(redacted(f"{error.code_name}: {error}")), err=True)
-    else:
-        log.error("job_failed", code=error.exit_code, name=error.code_name, reason=str(error))
-    return error.exit_code
-
-
-def _is_text(log_format: LogFormat) -> bool:
-    return log_format == "text" or (log_format == "auto" and is_terminal(sys.stderr))
+    return _ended(refuse, Settings())
 
 
 def _hint(error: click.ClickException) -> str:

@@ -98,6 +98,13 @@ def print_summary(reports: Sequence[ArtifactReport]) -> None:
             _print(f"\n{_safe(report.artifact.name)}: {_safe(wording.error(report.error))}")
 
 
+def print_index(index: str, left_alone: int) -> None:
+    """Print where the index of a run's reports lies, and what else it tells."""
+    objects = "1 object was" if left_alone == 1 else f"{left_alone:,} objects were"
+    why = f"; it says why {objects} left alone" if left_alone else ""
+    _print(f"\nAll reports: {_safe(index)}{why}")
+
+
 def print_listing(listing: Listing) -> None:
     """Print the artifacts with what a run would do with each, then what is no part of any, with the reason."""
     if listing.artifacts:

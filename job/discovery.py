@@ -249,14 +249,16 @@ def _why_left(survey: Survey, name: str, stored: StoredObject) -> str:
 
 
 def _why_no_artifact(survey: Survey, name: str, stored: StoredObject, look: Content) -> str:
-    meaning = MEANINGS[look.kind][0]
+    meaning, remedy = MEANINGS[look.kind]
     if name == TRAINING_GRAPH and look.kind in GRAPH_DEFS:
         return "the graph of a training run, which TensorFlow writes beside its checkpoints"
     if look.has_variables:
         way = "take that checkpoint's .meta away, if it has one, and any other graph"
         return f"a graph whose values are in a checkpoint beside it; to convert this one, {way}"
     if survey.under and _is_archive(look.kind, stored.key):
-        return f"it is {meaning} within an archive, which is not opened: unpack it and name what is inside"
+        return f"it is {meaning} within an archive, which is not opened: {remedy}"
+    if look.kind in (Kind.GZIP, *_COMPRESSED):  # it may well be a model
+        return f"it is {meaning}: {remedy}"
     return f"it is {meaning}"
 
 

@@ -46,7 +46,7 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
     ),
     "batch_norm_inference": FindingKind(
         severity="info",
-        meaning="Batch norm that was saved in training mode uses its moving statistics, as was asked for.",
+        meaning="Batch norm that was saved in training mode uses its moving statistics, as training left them.",
         action="Nothing; `--batch-norm as_saved` keeps it as it is.",
     ),
     "batch_norm_training": FindingKind(
@@ -67,7 +67,18 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
     "dropout_switched_off": FindingKind(
         severity="warning",
         meaning="Dropout was saved switched on, so that the graph answers differently each time; it was switched off.",
-        action="Nothing, if the model is for inference: that is what was meant.",
+        action="Nothing, if the model is for inference: that is what was meant; `--dropout as_saved` keeps it.",
+    ),
+    "examples_signature": FindingKind(
+        severity="info",
+        meaning="An Estimator's training graph: `predict`, which parses serialized examples, was added as its exports "
+        "have it; the features were read off the feature columns, and the cause lists them.",
+        action="Check them against `make_parse_example_spec`; parity runs the added parser on both sides.",
+    ),
+    "examples_signature_left_out": FindingKind(
+        severity="info",
+        meaning="An Estimator's training graph whose features cannot all be told, or not for sure.",
+        action="Give `serving_default` what the input pipeline gave, or export by `export_saved_model`.",
     ),
     "fake_quantised": FindingKind(
         severity="info",
@@ -144,6 +155,11 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         meaning="A signature needs an op that this job does not run; the others were converted.",
         action="Nothing, if nobody calls it; else export the model again without that op.",
     ),
+    "state_not_asked": FindingKind(
+        severity="info",
+        meaning="The graph has no signature, and what depends on its state alone was not taken for a result.",
+        action="Name it under `outputs` in the manifest, beside the others, if the model is asked for it.",
+    ),
     "state_on_constant": FindingKind(
         severity="warning",
         meaning="The graph was frozen with ops that write to constants, which cannot run; they are variables again.",
@@ -167,7 +183,7 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
     "training_switch_bound": FindingKind(
         severity="info",
         meaning="The graph is fed whether it trains (`is_training`, `keep_prob`, learning phase); inference was fixed.",
-        action="Nothing, if the model is for inference; name it among `inputs` in the manifest to keep it open.",
+        action="Nothing for inference; to keep it open, name it among `inputs`, and `outputs`, in the manifest.",
     ),
 }
 

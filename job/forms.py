@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -32,11 +33,20 @@ def newest_steps(survey: Survey, artifacts: Iterable[Artifact]) -> Choice:
     left_alone: list[LeftAlone] = []
     for series in steps.values():
         *older, newest = (artifact for _, artifact in sorted(series, key=lambda pair: pair[0]))
-        taken.append(newest)
+        taken.append(_or_an_older(newest, older))
         for artifact in older:
             way = f"pass --only '{artifact.name}'" + ("" if survey.under else " or name it as the source")
             left_alone += _left(artifact, newest, f"{newest.name} is newer; to convert this one, {way}")
     return taken, left_alone
+
+
+def _or_an_older(newest: Artifact, older: Sequence[Artifact]) -> Artifact:
+    """Return the newest step; where it is broken, as when a training was stopped, its remedy names a whole one."""
+    whole = next((artifact for artifact in reversed(older) if artifact.problem is None), None)
+    if newest.problem is None or whole is None:
+        return newest
+    remedy = f"{newest.problem.remedy}; or take an older step by --only '{whole.name}'"
+    return replace(newest, problem=replace(newest.problem, remedy=remedy))
 
 
 def best_forms(survey: Survey, artifacts: Sequence[Artifact]) -> Choice:

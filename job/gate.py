@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from job.records import ParityResult, SourceSummary
+from job.records import SourceSummary
+from job.results import ParityResult
 
 
 def proven(exact: ParityResult, as_run: ParityResult) -> ParityResult:

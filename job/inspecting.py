@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from job import codec
-from job.archives import opened
+from job.archives import nothing_fits, opened
 from job.console import print_details, print_listing
 from job.discovery import discover
 from job.errors import JobError, exit_code_of
@@ -62,6 +62,8 @@ def inspect(settings: Settings, environment: Mapping[str, str], *, as_json: bool
             else Show(artifact=print_details, archive=_print_archive)
         )
         found = rehearse_all(settings, environment, source, listing, show) if details else _listed_only(listing)
+        if not found:
+            raise nothing_fits(settings.only, source.uri)
     if as_json:
         inspection = Inspection(uri=settings.source, artifacts=found, left_alone=tuple(left_alone))
         click.echo(codec.dumps(inspection, indent=2))
@@ -99,7 +101,7 @@ def _opened_each(
             yield source, artifact
             continue
         with opened(artifact, partial(_pull_archive, source, artifact, scratch), settings, source.uri) as inside:
-            if not inside.has_failed:
+            if inside.listing.artifacts and not inside.has_failed:
                 show.archive(inside.listing)
             yield from ((inside.storage, found) for found in inside.listing.artifacts)
 

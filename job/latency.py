@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from job.records import BatchMeasurement, Contender, Latency
+from job.results import BatchMeasurement, Contender, Latency
 
 AGREEMENT: Final = 0.10
 """Windows agree when the slowest is at most this much slower than the fastest (design: 10 %)."""

@@ -36,6 +36,8 @@ PATIENCE_S: Final = 5.0
 CHUNK: Final = 4_000
 """Characters a write; a pipe that is ready takes ``PIPE_BUF`` = 4096 bytes at once (POSIX)."""
 
+LogFormat = Literal["auto", "json", "text"]
+
 _FIRST: Final = ("timestamp", "level", "event", "artifact", "stage")
 
 
@@ -87,13 +89,18 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
-def configure(log_format: Literal["auto", "json", "text"] = "auto") -> None:
+def is_text(log_format: LogFormat) -> bool:
+    """Tell whether a person reads what this process says; ``auto`` means: at a terminal."""
+    return log_format == "text" or (log_format == "auto" and is_terminal(sys.stderr))
+
+
+def configure(log_format: LogFormat = "auto") -> None:
     """Send this process's events to stderr; ``auto`` is text on a terminal and JSON lines elsewhere.
 
     Warnings of Python and of libraries become events too, so that every line has the one form.
     """
     on_terminal = is_terminal(sys.stderr)
-    as_text = log_format == "text" or (log_format == "auto" and on_terminal)
+    as_text = is_text(log_format)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

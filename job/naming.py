@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import quote
 
-from job.records import Artifact
+from job.records import Artifact, Format
 
 
 def name_of(entry: str, uri: str) -> str:
@@ -22,8 +22,11 @@ def name_of(entry: str, uri: str) -> str:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Tell whether a case-sensitive glob fits an artifact's name or a directory that it lies in."""
-    return any(fnmatchcase(candidate, pattern) for candidate in (name, *_parents(name)))
+    """Tell whether a case-sensitive glob fits an artifact's name or a directory that it lies in.
+
+    So does a name itself, with brackets in it that a glob would take for a set of characters.
+    """
+    return any(candidate == pattern or fnmatchcase(candidate, pattern) for candidate in (name, *_parents(name)))
 
 
 def may_match_below(name: str, pattern: str) -> bool:
@@ -61,12 +64,15 @@ def _own_words(name: str) -> list[str]:
 def told_apart(artifacts: Iterable[Artifact]) -> Iterator[Artifact]:
     """Yield the artifacts, with their formats added to names that several of them have.
 
-    A SavedModel's directory and a checkpoint's prefix may be the same key.
+    A SavedModel's directory and a checkpoint's prefix may be the same key. What is in an archive has
+    the archive's name before its own, as has what lies in a directory: a bucket may have both of one name.
     """
     artifacts = tuple(artifacts)
     count = Counter(artifact.name for artifact in artifacts)
+    directories = {parent for artifact in artifacts for parent in _parents(artifact.name)}
     for artifact in artifacts:
-        if count[artifact.name] == 1:
+        is_directory = artifact.format is Format.ARCHIVE and artifact.name in directories
+        if count[artifact.name] == 1 and not is_directory:
             yield artifact
         else:
             yield replace(artifact, name=_free(f"{artifact.name}.{artifact.format.value}", count))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from job.errors import NoInput, UsageError
-from job.pulling import pull_file
+from job.pulling import beside, pull_file
 
 _FORM: Final = re.compile(r"(?P<path>.+)@sha256:(?P<sha256>[0-9a-fA-F]{64})(\+(?P<ops>[\w>]+(,[\w>]+)*))?")
 _MARK: Final = "@sha256:"
@@ -56,16 +56,20 @@ def parse_op_library(text: str) -> OpLibrary:
 
 
 @cache
-def pull_op_library(text: str, base: str, scratch: Path) -> str:
-    """Pull a pinned library, once in a run, and return it by its local path; relative to `base` if that is given.
+def pull_op_library(text: str, said_in: str, scratch: Path) -> str:
+    """Pull a pinned library, once in a run, and return it by its local path.
+
+    Its own path is relative to the file `said_in`; to the working directory where that is empty.
 
     Raises `UsageError` where the file is not there or not the one that is pinned.
     """
     name, mark, pin = text.partition(_MARK)
-    uri = name if "://" in name or name.startswith("/") or not base else f"{base}/{name}"
+    uri = beside(said_in, name)
     try:
         path = pull_file(uri, scratch)
     except NoInput as error:
-        raise UsageError("there is no such op library", where=uri, remedy="check --op-library") from error
+        raise UsageError(
+            "there is no such op library", where=uri, remedy="check --op-library, and `op_libraries` in the manifest"
+        ) from error
     parse_op_library(f"{path}{mark}{pin}").read()
     return f"{path}{mark}{pin}"

@@ -4,9 +4,8 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,34 +15,31 @@ from job import codec, gate, keras_file, publishing
 from job.console import Progress
 from job.errors import Internal, JobError, LocalIOError, ParityFailed, from_record
 from job.logs import capture
-from job.pinned import parse_op_library
+from job.plan import deciding, plan_of, versions
 from job.pulling import PullAhead
 from job.records import (
     Artifact,
     ArtifactOptions,
     ArtifactReport,
-    BenchmarkResult,
     Commit,
     ConvertResult,
     DeviceReport,
     Format,
     KerasResult,
-    ParityResult,
     StageTiming,
 )
 from job.redaction import as_known
 from job.report import render_html
 from job.requests import BenchmarkRequest, ConvertRequest, KerasRequest, SourceRequest, VerifyRequest
+from job.results import BenchmarkResult, ParityResult
 from job.settings import Settings
 from job.storage.base import Storage
-from job.storage.files import digest_of, local_io
+from job.storage.files import local_io
 from job.workers import Crashed, Forkserver, Mode
 
 log = structlog.get_logger()
 
 Result = TypeVar("Result")
-
-TENSORFLOW_PACKAGES = ("tensorflow", "tensorflow-cpu", "tf-nightly")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +114,8 @@ class Attempt:
         self._shop.progress.stage(self._artifact.name, "pull")
         pulled = self._shop.ahead.take(self._artifact)
         self._ended(StageTiming(stage="pull", wall_s=pulled.wall_s))
-        said = {"options": _told_by_content(self._options), "settings": _deciding(self._shop)}
-        self._update(sources=pulled.sources, plan=publishing.plan_of(pulled.sources, versions(), said))
+        said = deciding(self._shop.settings, self._options, self._shop.device)
+        self._update(sources=pulled.sources, plan=plan_of(pulled.sources, versions(), said))
 
     def _is_published(self) -> bool:
         found = publishing.find_commit(self._shop.dest, self._artifact.name, self.report.plan)
@@ -290,36 +286,3 @@ class Attempt:
 
     def _update(self, **changes: object) -> None:
         self.report = replace(self.report, **changes)  # type: ignore[arg-type]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that decide a result, without importing what they are of."""
-    return {"tf1lift": version("tf1lift"), "tensorflow": tensorflow_version()}
-
-
-def tensorflow_version() -> str:
-    """Return the installed TensorFlow's version, empty where there is none."""
-    for package in TENSORFLOW_PACKAGES:
-        with suppress(PackageNotFoundError):
-            return version(package)
-    return ""
-
-
-def _deciding(shop: Workshop) -> dict[str, object]:
-    """Return the settings that a result depends on, with the device that ``auto`` found; its places do not count."""
-    said = {name: getattr(shop.settings, name) for name in ("benchmark", "tolerance", "seed", "allow_nonfinite")}
-    return said | {"device": shop.device.device}
-
-
-def _told_by_content(options: ArtifactOptions) -> ArtifactOptions:
-    """Return the options with recorded arrays named by their digests: where they lie is another place in each run."""
-    return replace(
-        options,
-        samples=_content(options.samples),
-        goldens=_content(options.goldens),
-        op_libraries=tuple(parse_op_library(library).content for library in options.op_libraries),
-    )
-
-
-def _content(path: str) -> str:
-    return digest_of(Path(path), path).sha256 if path else ""

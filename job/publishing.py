@@ -10,7 +10,6 @@ but the files of one's own attempt after another's was committed. What a writer 
 is in no commit, and in nobody's way.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,7 +19,7 @@ from typing import Final, Literal
 
 from job import codec
 from job.errors import DestinationConflict, JobError, StorageError
-from job.records import Commit, Digest, PublishedFile
+from job.records import Commit, PublishedFile
 from job.storage.base import Storage
 from job.storage.files import digest_of
 
@@ -51,16 +50,6 @@ class Latest:
     attempt: str
     commit: str
     saved_model: str
-
-
-def plan_of(sources: tuple[Digest, ...], versions: Mapping[str, str], options: Mapping[str, object]) -> str:
-    """Return the SHA-256 of all that decides a result: equal plans need no second run.
-
-    `options` may hold records and whatever else `job.codec` can write.
-    """
-    ordered = sorted(sources, key=lambda source: source.key)
-    canonical = codec.dumps({"sources": ordered, "versions": versions, "options": options})
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def find_commit(dest: Storage, artifact: str, plan: str) -> Commit | Absent:

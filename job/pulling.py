@@ -58,8 +58,8 @@ class PullAhead:
             self._around.settle()
 
     def within(self, storage: Storage, artifacts: Sequence[Artifact]) -> "PullAhead":
-        """Return one for the artifacts in an archive; meanwhile the archive's successor may be pulled."""
-        return PullAhead(storage, self._scratch, artifacts, around=self)
+        """Return one for the artifacts in an archive; meanwhile the archive's successor may be pulled, elsewhere."""
+        return PullAhead(storage, self._scratch / "inside", artifacts, around=self)
 
     def directory_of(self, artifact: Artifact) -> Path:
         """Return where an artifact's files come to lie; names are no paths, so that it is their digest."""
@@ -118,6 +118,12 @@ def pull_file(uri: str, directory: Path) -> Path:
         path.parent.mkdir(exist_ok=True)
         store.download(stored, path)
     return path
+
+
+def beside(uri: str, name: str) -> str:
+    """Return the path or URI of what the file at `uri` names relative to itself."""
+    directory, slash, _ = uri.rpartition("/")
+    return name if "://" in name or name.startswith("/") else f"{directory}{slash}{name}"
 
 
 def local_path(directory: Path, key: str) -> Path:

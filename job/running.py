@@ -1,23 +1,22 @@
 """A whole run: find the artifacts, take this shard's, process them, and end with one exit code."""
 
 import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import structlog
 
-from job import codec
-from job.batch import process_all
+from job.archives import nothing_fits
+from job.batch import Batch, OptionsFor, Work, process_all
 from job.console import progress
 from job.discovery import discover
 from job.errors import (
     DeviceError,
     Interrupted,
-    JobError,
     LocalIOError,
     NoInput,
     Poison,
@@ -29,30 +28,21 @@ from job.manifest import Manifest, load_manifest
 from job.naming import may_match_below
 from job.pinned import pull_op_library
 from job.pipeline import Workshop
-from job.pulling import PullAhead, pull_file, with_assets
-from job.records import Artifact, ArtifactOptions, ArtifactReport, DeviceReport, Format
-from job.report import render_index
+from job.pulling import PullAhead, beside, pull_file, with_assets
+from job.records import Artifact, ArtifactOptions, DeviceReport, Format, Listing
 from job.requests import DeviceRequest
 from job.scratch import scratch_directory
 from job.settings import Settings, misspelt, shard_from
 from job.sharding import share_of
 from job.storage import open_source, open_storage
 from job.storage.base import Storage
+from job.summary import RunSummary, counts, new_run, publish_summary
 from job.workers import MODES, Forkserver, Mode
 
 log = structlog.get_logger()
 
-
-@dataclass(frozen=True, kw_only=True)
-class RunSummary:
-    """What a run ended with: ``_runs/<run>/shard-<n>.json``."""
-
-    run: str
-    shard_index: int
-    shard_count: int
-    exit_code: int
-    wall_s: float
-    reports: tuple[ArtifactReport, ...]
+WHOLE: Final = (0, 1)
+"""The one shard of a run that has no others."""
 
 
 def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
@@ -74,25 +64,26 @@ def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
             mode: cleanup.enter_context(Forkserver(mode, scratch, environment)) for mode in MODES
         }
         source, dest = open_source(settings.source), open_storage(settings.dest)
-        mine, manifest = _share(settings, source, scratch, shard)
+        listing = discover(source, only=settings.only, all_forms=settings.all_forms)
+        manifest = read_manifest(settings, listing.artifacts, scratch)
         options_for = partial(options_of, settings, manifest, scratch=scratch)
-        options = [options_for(artifact) for artifact in mine]
-        mine = tuple(map(with_assets, mine, options))
+        work = _share(listing, shard, options_for)
         check_writable(dest)
         shop = Workshop(
             settings=settings,
             dest=dest,
             scratch=scratch,
-            device=probe_device(forkservers["as_run"], settings) if mine else DeviceReport(device="cpu", name=""),
+            device=probe_device(forkservers["as_run"], settings) if work else DeviceReport(device="cpu", name=""),
             forkservers=forkservers,
-            progress=cleanup.enter_context(progress(len(mine))),
-            ahead=PullAhead(source, scratch, mine),
+            progress=cleanup.enter_context(progress(len(work))),
+            ahead=PullAhead(source, scratch, [artifact for artifact, _ in work]),
         )
-        reports, is_interrupted = process_all(shop, list(zip(mine, options, strict=True)), options_for)
-        codes = _codes(reports, is_interrupted=is_interrupted)
-        summary = _summary(reports, exit_code_of(codes), shard, wall_s=round(time.monotonic() - start, 3))
-        _end(dest, summary)
-    log.info("run_ended", exit_code=summary.exit_code, wall_s=summary.wall_s, **_counts(summary.reports))
+        done = process_all(shop, work, options_for)
+        if shard == WHOLE and not done.is_interrupted:  # else what is in the other archives is not known
+            _check_used(settings, manifest, listing.artifacts, [report.artifact for report in done.reports])
+        summary = _summary(done, listing, shard, wall_s=round(time.monotonic() - start, 3))
+        publish_summary(dest, summary)
+    log.info("run_ended", exit_code=summary.exit_code, wall_s=summary.wall_s, **counts(summary.reports))
     return summary
 
 
@@ -136,12 +127,31 @@ def read_manifest(settings: Settings, artifacts: Sequence[Artifact], scratch: Pa
     except NoInput as error:
         raise UsageError("there is no manifest", where=settings.manifest, remedy="check --manifest") from error
     manifest = load_manifest(path.read_text(encoding="utf-8", errors="replace"), settings.manifest)
-    archives = [artifact.name for artifact in artifacts if artifact.format is Format.ARCHIVE]
-    for glob in manifest.unmatched(artifact.name for artifact in artifacts):
-        if any(may_match_below(archive, glob) for archive in archives):
-            continue
-        log.warning("manifest_entry_unused", match=glob)
+    _warn_of_unused(glob for glob in _unmatched(manifest, artifacts) if not _may_fit_in_archive(glob, artifacts))
     return manifest
+
+
+def _check_used(
+    settings: Settings, manifest: Manifest, listed: Sequence[Artifact], processed: Sequence[Artifact]
+) -> None:
+    """Tell, once the archives were open, which globs have fitted nothing; raises `NoInput` if ``--only`` is one."""
+    if not processed:
+        raise nothing_fits(settings.only, settings.source)
+    unmatched = _unmatched(manifest, [*listed, *processed])
+    _warn_of_unused(glob for glob in unmatched if _may_fit_in_archive(glob, listed))
+
+
+def _unmatched(manifest: Manifest, artifacts: Iterable[Artifact]) -> tuple[str, ...]:
+    return manifest.unmatched(artifact.name for artifact in artifacts)
+
+
+def _may_fit_in_archive(glob: str, artifacts: Iterable[Artifact]) -> bool:
+    return any(may_match_below(one.name, glob) for one in artifacts if one.format is Format.ARCHIVE)
+
+
+def _warn_of_unused(globs: Iterable[str]) -> None:
+    for glob in globs:
+        log.warning("manifest_entry_unused", match=glob)
 
 
 def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scratch: Path) -> ArtifactOptions:
@@ -159,6 +169,7 @@ def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scrat
         allow_nonfinite=options.allow_nonfinite or settings.allow_nonfinite,
         allow_lambda=options.allow_lambda or settings.allow_lambda,
         batch_norm=options.batch_norm if settings.batch_norm == "auto" else settings.batch_norm,
+        dropout=options.dropout if settings.dropout == "off" else settings.dropout,
         ema="on" if settings.ema == "on" else options.ema,
         free_batch=options.free_batch or settings.free_batch,
         op_libraries=_op_libraries(settings, options, scratch),
@@ -167,10 +178,9 @@ def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scrat
 
 def _op_libraries(settings: Settings, options: ArtifactOptions, scratch: Path) -> tuple[str, ...]:
     """Return the setting's library and the manifest's, pulled; the latter's paths are relative to the manifest."""
-    base = settings.manifest.rpartition("/")[0]
     wanted = [(settings.op_library, "")] if settings.op_library else []
-    wanted += [(library, base) for library in options.op_libraries]
-    return tuple(pull_op_library(text, base, scratch) for text, base in wanted)
+    wanted += [(library, settings.manifest) for library in options.op_libraries]
+    return tuple(pull_op_library(text, said_in, scratch) for text, said_in in wanted)
 
 
 def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:
@@ -190,13 +200,9 @@ def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:
     return device
 
 
-def _share(
-    settings: Settings, source: Storage, scratch: Path, shard: tuple[int, int]
-) -> tuple[tuple[Artifact, ...], Manifest]:
-    """Return this shard's artifacts, and what is said about them."""
+def _share(listing: Listing, shard: tuple[int, int], options_for: OptionsFor) -> Work:
+    """Return this shard's artifacts, each with what is said about it."""
     index, count = shard
-    listing = discover(source, only=settings.only, all_forms=settings.all_forms)
-    manifest = read_manifest(settings, listing.artifacts, scratch)
     mine = share_of(listing.artifacts, index=index, count=count)
     log.info(
         "run_started",
@@ -208,54 +214,31 @@ def _share(
     )
     if not mine:
         log.info("shard_empty", cause=f"nothing for index {index} of {count}: its artifacts are other shards'")
-    return mine, manifest
+    options = map(options_for, mine)
+    return [(with_assets(artifact, said), said) for artifact, said in zip(mine, options, strict=True)]
 
 
-def _codes(reports: Sequence[ArtifactReport], *, is_interrupted: bool) -> Iterator[int]:
-    yield from (report.error.exit_code if report.error else 0 for report in reports)
-    if is_interrupted:
-        yield Interrupted.exit_code
-
-
-def _counts(reports: Sequence[ArtifactReport]) -> dict[str, int]:
-    statuses = [report.status for report in reports]
-    return {status: statuses.count(status) for status in ("published", "already_published", "not_published")}
-
-
-def _summary(reports: Sequence[ArtifactReport], exit_code: int, shard: tuple[int, int], *, wall_s: float) -> RunSummary:
+def _summary(done: Batch, listing: Listing, shard: tuple[int, int], *, wall_s: float) -> RunSummary:
+    index, count = shard
     return RunSummary(
-        run=f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}",
-        shard_index=shard[0],
-        shard_count=shard[1],
-        exit_code=exit_code,
+        run=new_run(),
+        shard_index=index,
+        shard_count=count,
+        exit_code=exit_code_of(_codes(done)),
         wall_s=wall_s,
-        reports=tuple(reports),
+        reports=tuple(done.reports),
+        left_alone=(*(listing.left_alone if index == 0 else ()), *done.left_alone),
     )
 
 
-def _end(dest: Storage, summary: RunSummary) -> None:
-    """Publish the run's summary; that this fails changes nothing about what is published."""
-    home = f"_runs/{summary.run}"
-    try:
-        dest.replace(f"{home}/shard-{summary.shard_index}.json", codec.dumps(summary, indent=2).encode() + b"\n")
-        dest.replace(
-            f"{home}/index-{summary.shard_index}.html", render_index(summary.reports, links=_links(summary)).encode()
-        )
-    except JobError as error:
-        log.warning("summary_upload_failed", reason=str(error))
-
-
-def _links(summary: RunSummary) -> dict[str, str]:
-    """Return where each report lies, seen from the run's index."""
-    return {report.artifact.name: f"../../{report.place}/report.html" for report in summary.reports if report.place}
+def _codes(done: Batch) -> Iterator[int]:
+    yield from (report.error.exit_code if report.error else 0 for report in done.reports)
+    if done.is_interrupted:
+        yield Interrupted.exit_code
 
 
 def _pulled(settings: Settings, name: str, scratch: Path) -> str:
-    if not name:
-        return ""
-    base = settings.manifest.rpartition("/")[0]
-    uri = name if "://" in name or name.startswith("/") or not base else f"{base}/{name}"
-    return str(pull_file(uri, scratch))
+    return str(pull_file(beside(settings.manifest, name), scratch)) if name else ""
 
 
 def _absolute(uri: str) -> str:

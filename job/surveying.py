@@ -7,7 +7,7 @@ import click
 from job.discovery import discover
 from job.inspecting import SILENT, rehearse_all
 from job.interrupts import interruptible
-from job.pipeline import versions
+from job.plan import versions
 from job.report.survey import render_survey
 from job.running import check_apart, run
 from job.settings import Settings

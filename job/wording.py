@@ -4,17 +4,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from job.errors import from_record
-from job.records import (
-    ArtifactReport,
-    BatchMeasurement,
-    ErrorRecord,
-    Finding,
-    Format,
-    OutputParity,
-    ParityResult,
-    Shape,
-    TensorSpec,
-)
+from job.records import ArtifactReport, ErrorRecord, Finding, Format, Shape, TensorSpec
+from job.results import BatchMeasurement, OutputParity, ParityResult
 
 NOTHING: Final = "-"
 

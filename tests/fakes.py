@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from job import inspecting, running
-from job.running import RunSummary, run
+from job.running import run
 from job.settings import Settings
+from job.summary import RunSummary
 from job.workers import Forkserver
 from tests.sources import GRAPH_DEF
 

@@ -6,22 +6,17 @@ from typing import Final
 from job.records import (
     Artifact,
     ArtifactReport,
-    BatchMeasurement,
-    BenchmarkResult,
-    Contender,
     Digest,
     ErrorRecord,
     Finding,
     Format,
-    Latency,
-    OutputParity,
-    ParityResult,
     Signature,
     SourceSummary,
     StageTiming,
     StoredObject,
     TensorSpec,
 )
+from job.results import BatchMeasurement, BenchmarkResult, Contender, Latency, OutputParity, ParityResult
 
 ARTIFACT: Final = Artifact(
     name="vision/resnet50",

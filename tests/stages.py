@@ -10,16 +10,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from job.errors import DeviceError, JobError, Refused
-from job.records import (
-    BenchmarkResult,
-    ConvertResult,
-    DeviceReport,
-    OutputParity,
-    ParityResult,
-    Signature,
-    SourceSummary,
-)
+from job.records import ConvertResult, DeviceReport, Signature, SourceSummary
 from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, SourceRequest, VerifyRequest
+from job.results import BenchmarkResult, OutputParity, ParityResult
 
 
 class Stage(NamedTuple):

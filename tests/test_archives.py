@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from job import archives, pipeline, pulling
-from job.errors import StorageError
+from job.errors import NoInput, StorageError
 from job.inspecting import inspect
 from job.records import Artifact, ArtifactOptions, ArtifactReport
 from job.settings import Settings
@@ -103,6 +103,22 @@ def test_only_picks_by_the_whole_name(tmp_path: Path, only: str, done: list[str]
     assert summary.exit_code == 0
 
 
+def test_pattern_that_fits_in_no_archive_is_told(tmp_path: Path) -> None:
+    """A run that has done nothing is no success: a misspelt pattern ends it with code 43, as without archives."""
+    put_zip(tmp_path / "in" / "c.zip", {"x.pb": GRAPH_DEF})
+    with pytest.raises(NoInput, match=r"nothing fits --only '\*/y.pb', in no archive either"):
+        run_here(tmp_path, only="*/y.pb")
+    settings = Settings(source=str(tmp_path / "in"), only="*/y.pb")
+    with pytest.raises(NoInput):
+        inspect(settings, dict(os.environ), as_json=True, details=True)
+
+
+def test_what_an_archive_holds_beside_models_is_said(tmp_path: Path) -> None:
+    """It is in the run's summary, under the archive's name."""
+    put_zip(tmp_path / "in" / "c.zip", {"x.pb": GRAPH_DEF, "notes.md": b"x"})
+    assert [left.key for left in run_here(tmp_path).left_alone] == ["c.zip/notes.md"]
+
+
 def test_misspelt_name_in_an_archive_is_told(tmp_path: Path) -> None:
     """The error names what the archive holds."""
     put_tar(tmp_path / "in" / "b.tgz", {"n/x.pb": GRAPH_DEF})
@@ -134,6 +150,15 @@ def test_manifest_speaks_of_what_is_in_an_archive(tmp_path: Path) -> None:
     assert [event["match"] for event in events if event["event"] == "manifest_entry_unused"] == ["c.tgz/*"]
     plain = run_here(tmp_path)
     assert plain.reports[0].plan != summary.reports[0].plan
+
+
+def test_manifest_entry_that_fits_in_no_archive_is_told(tmp_path: Path) -> None:
+    """Whether an entry is misspelt is known once the archives were open; one that fits there is used."""
+    put_zip(tmp_path / "in" / "c.zip", {"x.pb": GRAPH_DEF})
+    (tmp_path / "m.yaml").write_text("artifacts: [{match: c.zip/y.pb}, {match: c.zip/x.pb}, {match: z.pb}]")
+    with capture_logs() as events:
+        run_here(tmp_path, manifest=str(tmp_path / "m.yaml"))
+    assert [event["match"] for event in events if event["event"] == "manifest_entry_unused"] == ["z.pb", "c.zip/y.pb"]
 
 
 def test_vocabulary_that_the_manifest_names_is_the_archives(tmp_path: Path) -> None:

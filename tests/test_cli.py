@@ -6,10 +6,10 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
-from job import cli, running
+from job import cli, ending, running
 from job.records import ArtifactReport
-from job.running import RunSummary
 from job.settings import Settings, kind_of, knobs
+from job.summary import RunSummary
 from tests.fakes import put
 from tests.jobs import WITHOUT_TENSORFLOW, run_job
 from tests.sources import HTML
@@ -27,7 +27,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         return RunSummary(run="r", shard_index=0, shard_count=1, exit_code=0, wall_s=0.0, reports=())
 
     monkeypatch.setattr(running, "run", run)
-    monkeypatch.setattr(cli, "configure", lambda _: None)
+    monkeypatch.setattr(ending, "configure", lambda _: None)
     for name in [name for name in os.environ if name.startswith("JOB_")]:
         monkeypatch.delenv(name)
     return seen
@@ -84,7 +84,7 @@ def test_flag_comes_before_variable(settings: list[Settings], monkeypatch: pytes
         (["run", "extra"], {}, "unexpected extra argument (extra)"),
         (["inspect"], {}, "Missing argument 'URI'"),
         (["run"], {}, "--source is not set; pass --source URI or set JOB_SOURCE"),
-        (["run"], {"JOB_SEED": "x"}, "'x' is not a valid integer range.; correct JOB_SEED"),
+        (["run"], {"JOB_SEED": "x"}, "'x' is not a valid integer range; correct JOB_SEED"),
         (["run"], {"JOB_BENCHMARK": "on"}, "correct JOB_BENCHMARK"),
         (
             ["run"],
@@ -173,8 +173,8 @@ def test_bug_is_told_in_one_event_with_code_70(
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(running, "run", run)
-    monkeypatch.setattr(cli, "configure", lambda *_: None)
-    monkeypatch.setattr(cli.log, "exception", lambda _: None)
+    monkeypatch.setattr(ending, "configure", lambda *_: None)
+    monkeypatch.setattr(ending.log, "exception", lambda _: None)
     assert cli.app.main(["run", "--log-format", "text"], standalone_mode=False) == 70
     assert capsys.readouterr().err == "internal: ZeroDivisionError: division by zero; please report it with the log\n"
 
@@ -184,7 +184,7 @@ def test_exit_code_is_the_summarys(monkeypatch: pytest.MonkeyPatch) -> None:
     reports: tuple[ArtifactReport, ...] = ()
     summary = RunSummary(run="r", shard_index=0, shard_count=1, exit_code=47, wall_s=0.0, reports=reports)
     monkeypatch.setattr(running, "run", lambda *_: summary)
-    monkeypatch.setattr(cli, "configure", lambda *_: None)
+    monkeypatch.setattr(ending, "configure", lambda *_: None)
     monkeypatch.setattr("sys.argv", ["job", "run"])
     with pytest.raises(SystemExit) as caught:
         cli.main()

@@ -8,16 +8,14 @@ from job.records import (
     Artifact,
     ArtifactOptions,
     ArtifactReport,
-    BenchmarkResult,
     ErrorRecord,
     Format,
-    OutputParity,
-    ParityResult,
     Signature,
     SourceSummary,
     StoredObject,
     TensorSpec,
 )
+from job.results import BenchmarkResult, OutputParity, ParityResult
 
 TENSORS = (
     TensorSpec(key="x", tensor="x:0", dtype="float32", shape=(None, 3)),

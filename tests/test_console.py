@@ -58,6 +58,14 @@ def test_summary_prints_no_speed_of_what_failed(capsys: pytest.CaptureFixture[st
     assert "x (" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("count", "words"), [(0, ""), (1, "1 object was"), (1200, "1,200 objects were")])
+def test_summary_ends_with_the_way_to_the_reports(capsys: pytest.CaptureFixture[str], count: int, words: str) -> None:
+    """A person at a terminal is told where to read on, and that some objects were left alone."""
+    console.print_index("out/_runs/r/index-0.html", count)
+    why = f"; it says why {words} left alone" if count else ""
+    assert capsys.readouterr().out == f"\nAll reports: out/_runs/r/index-0.html{why}\n"
+
+
 def test_columns_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     """Each cell begins below its heading."""
     console.print_summary([samples.PUBLISHED, samples.BROKEN])

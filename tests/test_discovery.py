@@ -174,7 +174,7 @@ def test_other_files_are_left_alone_with_a_reason() -> None:
         "._m.ckpt.index": "a Mac's notes about a file",
         "._m.ckpt.meta": "a Mac's notes about a file",
         "checkpoint": "it belongs to a model that is not here",
-        "data.gz": "it is a file compressed with gzip",
+        "data.gz": "it is a file compressed with gzip: unpack it and name what is inside",
         "events.out.tfevents.1.host": "it holds summaries of a training run",
         "labels.pbtxt": "it is a label map, which names a model's classes",
         "lib.jar": "it is a zip archive",

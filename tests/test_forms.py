@@ -128,6 +128,17 @@ def test_broken_form_is_told_and_does_not_replace_a_sound_one() -> None:
     ]
 
 
+def test_broken_newest_step_names_a_whole_one() -> None:
+    """A training that was stopped leaves a step half written: it is not replaced silently, and the way out is told."""
+    files = {**checkpoint("t/m-1"), **checkpoint("t/m-2"), **checkpoint("t/m-3")}
+    del files["t/m-3.data-00000-of-00001"], files["t/m-2.data-00000-of-00001"]
+    (artifact,) = _discover(files).artifacts
+    assert artifact.name == "t/m-3"
+    assert artifact.problem is not None
+    assert artifact.problem.remedy.endswith("; or take an older step by --only 't/m-1'")
+    assert _names(files, "t/m-1") == ["t/m-1"]
+
+
 def test_weights_without_a_graph_are_left_alone_beside_a_sound_form() -> None:
     """They could not be converted, and the frozen graph holds the same weights; elsewhere they are an error."""
     files = {"m/x_frozen.pb": GRAPH_DEF, **checkpoint("m/x.ckpt", meta=None)}

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from job.gate import failure, proven, unproven
-from job.records import DivergingNode, Finding, Format, OutputParity, ParityResult, Signature, SourceSummary
+from job.records import Finding, Format, Signature, SourceSummary
+from job.results import DivergingNode, OutputParity, ParityResult
 
 OUTPUT = OutputParity(
     signature="serving_default",

@@ -6,7 +6,7 @@ import pytest
 
 from tests.jobs import ROOT, environment, run_job
 
-# rich is not among them: structlog loads it wherever it is installed, in 60 ms
+# rich is not among them: structlog loads it wherever it is installed
 SLOW = ("tensorflow", "keras", "boto3", "botocore", "matplotlib", "jinja2")
 
 
@@ -22,7 +22,7 @@ def imported_by(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import job.cli", (*SLOW, "numpy", "yaml")),
+        ("import job.cli", (*SLOW, "numpy", "yaml", "structlog", "rich")),
         ("import job.running, job.inspecting", ("tensorflow", "keras", "matplotlib", "boto3", "numpy")),
         ("import job.zygote", (*SLOW, "numpy")),
     ],

@@ -3,7 +3,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from job.latency import Window, agree, measure_interleaved, percentiles, saturated, throughput_ratio, warm_from
-from job.records import BatchMeasurement
+from job.results import BatchMeasurement
 
 
 class Clock:

@@ -46,7 +46,9 @@ def test_a_lock_holds_what_pyproject_asks_for(lock: str) -> None:
     wanted += [name for extra in EXTRAS[lock] for name in project["optional-dependencies"][extra]]
     pinned = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins(lock)}
     for requirement in map(Requirement, wanted):
-        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), f"{requirement}: run scripts/lock"
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), (
+            f"{requirement}: run scripts/lock"
+        )
 
 
 @pytest.mark.parametrize("lock", ["cpu", "gpu"])

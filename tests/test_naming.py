@@ -39,6 +39,9 @@ def test_name_is_made_of_the_entry_alone(entry: str, uri: str, name: str) -> Non
         ("resnet50/frozen.pb", "ResNet*", False),
         ("resnet50/frozen.pb", "frozen.pb", False),
         ("resnet50/frozen.pb", "resnet", False),
+        ("net[1]/a.pb", "net[1]/a.pb", True),
+        ("net[1]/a.pb", "net[1]", True),
+        ("net[1]/a.pb", "net[12]", False),
     ],
 )
 def test_glob_fits_the_name_or_a_directory_above(name: str, pattern: str, fits: object) -> None:
@@ -96,3 +99,9 @@ def test_equal_names_get_their_formats_added() -> None:
     ]
     names = [artifact.name for artifact in told_apart(artifacts)]
     assert names == ["a.saved_model", "a.meta_graph_", "a.meta_graph", "b"]
+
+
+def test_archive_is_told_from_a_directory_of_its_name() -> None:
+    """A bucket may hold both ``zoo.zip`` and ``zoo.zip/m.pb``: what is in the archive must not meet the other."""
+    artifacts = [_artifact("zoo.zip", Format.ARCHIVE), _artifact("zoo.zip/m.pb", Format.GRAPH_DEF)]
+    assert [artifact.name for artifact in told_apart(artifacts)] == ["zoo.zip.archive", "zoo.zip/m.pb"]

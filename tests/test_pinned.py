@@ -50,7 +50,7 @@ def test_library_is_pulled_from_beside_the_manifest(tmp_path: Path) -> None:
     """A relative path is relative to the manifest, and the pulled copy keeps its pin."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    pulled = parse_op_library(pull_op_library(f"ops.so@sha256:{DIGEST}", str(tmp_path), scratch))
+    pulled = parse_op_library(pull_op_library(f"ops.so@sha256:{DIGEST}", str(tmp_path / "manifest.yaml"), scratch))
     assert Path(pulled.path).parent.parent == scratch
     assert pulled.read() == BYTES
 

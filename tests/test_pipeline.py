@@ -1,5 +1,4 @@
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,19 +177,6 @@ def test_full_scratch_is_told_of_the_artifact(tmp_path: Path, monkeypatch: pytes
     )
     put(tmp_path / "in", "a.pb", "b.pb")
     assert ends(run_here(tmp_path)) == {"a.pb": 71, "b.pb": "published"}
-
-
-def test_versions_are_told_without_importing_tensorflow() -> None:
-    """The supervisor names TensorFlow's version in the plan, and never has TensorFlow."""
-    before = "tensorflow" in sys.modules
-    assert pipeline.versions()["tensorflow"].count(".") == 2
-    assert ("tensorflow" in sys.modules) == before
-
-
-def test_version_is_empty_where_tensorflow_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no package of TensorFlow's is installed the forkserver says so, not this."""
-    monkeypatch.setattr(pipeline, "TENSORFLOW_PACKAGES", ("no-such-package",))
-    assert pipeline.tensorflow_version() == ""
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from job.errors import BadInput, LocalIOError, NoInput, StorageError
-from job.pulling import PullAhead, local_path, pull, pull_file, with_assets
+from job.pulling import PullAhead, beside, local_path, pull, pull_file, with_assets
 from job.records import Artifact, ArtifactOptions, Digest, ErrorRecord, Format, StoredObject
 from job.storage import open_storage
 from tests.sources import MemoryStorage
@@ -143,6 +143,22 @@ def test_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     pulled = [pull_file(str(tmp_path / directory / "in.npz"), tmp_path / "scratch") for directory in ("a", "b", "a")]
     assert [path.read_text() for path in pulled] == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "name", "found"),
+    [
+        ("s3://b/in/manifest.yaml", "x.npz", "s3://b/in/x.npz"),
+        ("conf/manifest.yaml", "x/y.npz", "conf/x/y.npz"),
+        ("/manifest.yaml", "x.npz", "/x.npz"),
+        ("manifest.yaml", "x.npz", "x.npz"),
+        ("conf/manifest.yaml", "/x.npz", "/x.npz"),
+        ("conf/manifest.yaml", "s3://b/x.npz", "s3://b/x.npz"),
+    ],
+)
+def test_names_in_a_file_are_relative_to_it(uri: str, name: str, found: str) -> None:
+    """Containers mount a manifest at the root: what it names lies there, and not in the working directory."""
+    assert beside(uri, name) == found
 
 
 def test_directory_is_no_file(tmp_path: Path) -> None:

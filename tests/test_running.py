@@ -17,6 +17,7 @@ from job.pipeline import Workshop
 from job.records import Artifact, ArtifactOptions, ArtifactReport, Format
 from job.running import check_apart, check_writable, options_of, read_manifest
 from job.settings import Settings
+from job.storage.local import LocalStorage
 from tests.fakes import ends, put, run_here, use_fake_stages
 from tests.jobs import await_worker
 from tests.sources import GRAPH_DEF, HTML, MemoryStorage
@@ -275,15 +276,32 @@ def test_weak_destination_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_summary_that_cannot_be_stored_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is published is published: a lost summary is a warning (faults §2)."""
+    replace_ = LocalStorage.replace
 
-    def render_index(*_: object, **__: object) -> str:
-        raise StorageError("503")
+    def replace(storage: LocalStorage, key: str, data: bytes) -> None:
+        if key.startswith("_runs/"):
+            raise StorageError("503")
+        replace_(storage, key, data)
 
-    monkeypatch.setattr(running, "render_index", render_index)
+    monkeypatch.setattr(LocalStorage, "replace", replace)
     put(tmp_path / "in", "a.pb")
     with capture_logs() as events:
         assert run_here(tmp_path).exit_code == 0
     assert "summary_upload_failed" in [event["event"] for event in events]
+
+
+def test_run_says_what_it_left_alone(tmp_path: Path) -> None:
+    """What is in the source and in no report is in the summary and the index with its reason; of two shards once."""
+    put(tmp_path / "in", "a.pb", "b.pb")
+    put(tmp_path / "in", "notes.md", data=b"x")
+    said = []
+    for index in ("0", "1"):
+        summary = run_here(tmp_path, {"JOB_COMPLETION_INDEX": index, "JOB_SHARD_COUNT": "2"})
+        home = tmp_path / "out" / "_runs" / summary.run
+        document = json.loads((home / f"shard-{index}.json").read_bytes())
+        said.append([left["key"] for left in document["left_alone"]])
+        assert ("notes.md" in (home / f"index-{index}.html").read_text()) == (index == "0")
+    assert said == [["notes.md"], []]
 
 
 @pytest.mark.parametrize("scratch", ["/proc", "{tmp_path}/in/a.pb", "/no/such/directory"])

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from job import wording
-from job.records import ArtifactReport, BenchmarkResult, Finding, Format, Shape
+from job.records import ArtifactReport, Finding, Format, Shape
+from job.results import BenchmarkResult
 from tests import samples
 
 

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from job import latency
 from job.engine import runtime
+from job.engine.assembling import read_source
 from job.engine.runners import Baseline, Candidate
 from job.engine.samples.making import Sample, candidates, recorded
-from job.engine.source_graph import SourceGraph, read_source
-from job.records import BatchMeasurement, BenchmarkResult, Signature, TensorSpec
+from job.engine.source_graph import SourceGraph
+from job.records import Signature, TensorSpec
 from job.requests import BenchmarkRequest
+from job.results import BatchMeasurement, BenchmarkResult
 
 Array = NDArray[Any]
 

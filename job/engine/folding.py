@@ -68,7 +68,9 @@ class _Folder:
     def can_fold(self, wanted: list[Edge]) -> bool:
         """Whether every output is still there, and nothing asks which way a condition went."""
         told = {who for merge in self.lost for who, _, output in self.graph.consumers(merge) if output == 1}
-        return not (told - self.dead) and not any(edge.node in {*self.dead, *self.taken} for edge in wanted)
+        ends = {*self.dead, *self.taken}
+        asked = any(edge.node in ends or (edge.node in self.lost and edge.output == 1) for edge in wanted)
+        return not asked and not told - self.dead
 
     def folded(self, wanted: list[Edge]) -> graph_pb2.GraphDef:
         """Return the live nodes that the outputs need, switches and merges become identities."""

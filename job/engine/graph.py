@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import Any, NamedTuple, TypeAlias
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
@@ -51,8 +52,8 @@ class Graph:
         self._consumers: dict[str, list[tuple[str, int, int]]] | None = None
 
     def inputs(self, name: str) -> list[Edge]:
-        """Return the data inputs of a node, in order."""
-        return [edge_of(text) for text in self.nodes[name].input if not text.startswith("^")]
+        """Return the data inputs of a node, in order: control inputs follow them, thousands where a graph trains."""
+        return [edge_of(text) for text in takewhile(_is_data, self.nodes[name].input)]
 
     def controls(self, name: str) -> list[str]:
         """Return the names of the nodes that must run before this one."""
@@ -122,6 +123,10 @@ class Graph:
         return tensor_util.MakeNdarray(node.attr["value"].tensor)
 
 
+def _is_data(text: str) -> bool:
+    return not text.startswith("^")
+
+
 def attribute(node: NodeDef, name: str) -> Any:
     """Return an attribute's ``AttrValue``, the op's default where the export stripped it."""
     if name in node.attr:
@@ -134,6 +139,11 @@ def reference_inputs(node: NodeDef) -> set[int]:
     """Return which inputs of a node take a TF1 reference (`Assign` takes one at 0)."""
     op_def = op_def_registry.get(node.op)
     return {index for index, arg in enumerate(op_def.input_arg) if arg.is_ref} if op_def else set()
+
+
+def input_count(node: NodeDef) -> int:
+    """Return how many data inputs a node of a registered op must have."""
+    return sum(_arg_count(node, arg) for arg in op_def_registry.get(node.op).input_arg)
 
 
 def output_count(node: NodeDef) -> int:

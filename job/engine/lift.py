@@ -120,11 +120,14 @@ def _values(source: SourceGraph, *, allow_nonfinite: bool) -> Iterator[tuple[Sto
 
 
 def argument_names(signature: Signature) -> list[str]:
-    """Return legal and unique Python names for a signature's inputs, as TensorFlow makes them; `class_` for `class`."""
+    """Return legal and unique Python names for a signature's inputs, as TensorFlow makes them; `class_` for `class`.
+
+    So for `self`, which a `tf.function` takes for an object.
+    """
     names = list[str]()
     for spec in signature.inputs:
         name = function_type.sanitize_arg_name(spec.key)
-        name = f"{name}_" if keyword.iskeyword(name) else name
+        name = f"{name}_" if keyword.iskeyword(name) or name == "self" else name
         numbered = (f"{name}_{number}" for number in itertools.count(1))
         names.append(next(one for one in itertools.chain([name], numbered) if one not in names))
     return names

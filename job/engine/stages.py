@@ -7,11 +7,13 @@ from typing import Any, Final, NamedTuple
 import tensorflow as tf
 
 from job.engine import runtime
+from job.engine.assembling import assemble, load, outline
 from job.engine.benchmarking import benchmark
 from job.engine.exporting import export
 from job.engine.lift import lift, rehearse
 from job.engine.proof.verifying import verify
-from job.engine.source_graph import SourceGraph, assemble, load, outline
+from job.engine.source_graph import SourceGraph
+from job.engine.structure import blaming
 from job.errors import JobError
 from job.records import ConvertResult, DeviceReport, KerasResult, SourceSummary
 from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, KerasRequest, SourceRequest, VerifyRequest
@@ -46,9 +48,10 @@ def _converted(request: SourceRequest, act: Callable[[SourceGraph], object]) -> 
     try:
         loaded = load(request)
         summary = outline(loaded, request)
-        source = assemble(loaded, request)
-        summary = source.summary()
-        act(source)
+        with blaming(loaded.meta_graph.graph_def):
+            source = assemble(loaded, request)
+            summary = source.summary()
+            act(source)
     except JobError as error:
         return ConvertResult(summary=summary, error=error.to_record())
     return ConvertResult(summary=summary)

@@ -13,9 +13,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from job import wording
-from job.records import ArtifactReport
+from job.records import ArtifactReport, LeftAlone
 from job.redaction import printable, redacted
 from job.report.loading import loading_lines
+
+LEFT_ALONE_SHOWN: Final = 1000
+"""More is a data set; the run's JSON document has them all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +56,19 @@ def render_html(report: ArtifactReport) -> str:
     return _environment().get_template("report.html.j2").render(report=report, sections=sections)
 
 
-def render_index(reports: Sequence[ArtifactReport], *, links: Mapping[str, str] | None = None) -> str:
-    """Return the index of a run.
+def render_index(
+    reports: Sequence[ArtifactReport],
+    *,
+    left_alone: Sequence[LeftAlone] = (),
+    links: Mapping[str, str] | None = None,
+) -> str:
+    """Return the index of a run: its artifacts, and the first `LEFT_ALONE_SHOWN` of what it left alone.
 
     `links` maps names of artifacts to the addresses of their reports, relative to the index.
     """
-    return _environment().get_template("index.html.j2").render(reports=reports, links=links or {})
+    shown, more = left_alone[:LEFT_ALONE_SHOWN], len(left_alone[LEFT_ALONE_SHOWN:])
+    template = _environment().get_template("index.html.j2")
+    return template.render(reports=reports, left_alone=shown, left_alone_more=more, links=links or {})
 
 
 @cache

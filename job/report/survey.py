@@ -7,8 +7,9 @@ from typing import Final
 from job import wording
 from job.errors import Incomplete, ParityFailed
 from job.inspection import Inspected
-from job.records import ArtifactReport, ParityResult
+from job.records import ArtifactReport, Format
 from job.redaction import printable, redacted
+from job.results import ParityResult
 
 HEAD: Final = ("artifact", "format", "producer", "size", "inspect", "result", "parity", "relative error", "notes")
 
@@ -16,6 +17,10 @@ EXPLANATION: Final = (
     "The relative error is the largest difference between the published SavedModel and the TF1 graph in a session, "
     "relative to the output's scale; none means that they agree bit by bit."
 )
+
+
+_NO_MODELS: Final = (Format.ARCHIVE, Format.UNREADABLE)
+"""What an artifact remains of which nothing could be read."""
 
 
 def render_survey(
@@ -42,15 +47,18 @@ def render_survey(
 
 
 def is_whole(report: ArtifactReport) -> bool:
-    """Tell whether all of an artifact is there: weights, graph and vocabularies."""
-    return report.error is None or report.error.code_name != Incomplete.code_name
+    """Tell whether all of an artifact is there: weights, graph and vocabularies, and no web page in their place."""
+    return report.error is None or (
+        report.error.code_name != Incomplete.code_name and report.artifact.format not in _NO_MODELS
+    )
 
 
 def _counts(reports: Sequence[ArtifactReport]) -> Iterator[str]:
     whole = [report for report in reports if is_whole(report)]
     converted = [report for report in whole if report.error is None]
     proven = [report for report in converted if report.parity and report.parity.verdict == "passed"]
-    yield f"- {len(reports)} artifacts, of which {len(reports) - len(whole)} lack parts and {len(whole)} are whole"
+    lacking = len(reports) - len(whole)
+    yield f"- {len(reports)} artifacts, of which {lacking} lack parts or cannot be opened and {len(whole)} are whole"
     yield f"- {len(converted)} of the whole were converted ({_share(converted, whole)})"
     yield f"- {len(proven)} of the whole passed parity ({_share(proven, whole)})"
 

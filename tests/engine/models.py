@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.exporting import export
 from job.engine.lift import lift
 from job.engine.runners import Candidate
-from job.engine.source_graph import SourceGraph, read_source
+from job.engine.source_graph import SourceGraph
 from job.records import ArtifactOptions, Format, Signature
 from job.requests import SourceRequest
 

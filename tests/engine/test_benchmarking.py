@@ -8,8 +8,9 @@ import tensorflow as tf
 from job.engine import benchmarking, runtime
 from job.engine.benchmarking import Contest, benchmark
 from job.engine.runners import Baseline
-from job.records import ArtifactOptions, BenchmarkResult
+from job.records import ArtifactOptions
 from job.requests import BenchmarkRequest
+from job.results import BenchmarkResult
 from tests.engine.models import Saver, converted, ref, request_of, v1
 
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from job.engine.assembling import read_source
 from job.engine.exporting import export
 from job.engine.lift import lift
-from job.engine.source_graph import read_source
 from job.errors import Internal
 from tests.engine.interface.test_signatures import X, linear, served, signature
 

@@ -100,8 +100,10 @@ def test_what_data_decides_is_left_alone() -> None:
     assert fold_conditions(graph_def, {TRAINING: False}, ["y:0"]) is graph_def
 
 
-@pytest.mark.parametrize("output", ["branch:0", "branch:1", "taken/Merge:0"])
-def test_output_that_tells_the_branch_is_left_alone(output: str) -> None:
+@pytest.mark.parametrize(
+    "outputs", [["branch:0", "end:0"], ["branch:1"], ["taken/Merge:0", "index:0"], ["taken/Merge:1"]]
+)
+def test_output_that_tells_the_branch_is_left_alone(outputs: list[str]) -> None:
     """Where an output is a condition's own end, or its index is asked for, nothing is folded."""
 
     def build() -> None:
@@ -109,6 +111,7 @@ def test_output_that_tells_the_branch_is_left_alone(output: str) -> None:
         dead, live = tf.raw_ops.Switch(data=x, pred=training(), name="branch")
         _, index = tf.raw_ops.Merge(inputs=[dead, live], name="taken/Merge")
         tf.identity(index, name="index")
+        tf.identity(live, name="end")
 
     graph_def = graph_of(build)
-    assert fold_conditions(graph_def, {TRAINING: True}, [output, "index:0"]) is graph_def
+    assert fold_conditions(graph_def, {TRAINING: True}, outputs) is graph_def

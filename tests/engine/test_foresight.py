@@ -6,8 +6,9 @@ import pytest
 
 from job.discovery import discover
 from job.errors import JobError
-from job.records import ConvertResult, ErrorRecord, ParityResult
+from job.records import ConvertResult, ErrorRecord
 from job.requests import ConvertRequest, SourceRequest, VerifyRequest
+from job.results import ParityResult
 from job.storage import open_source
 from job.workers import Forkserver
 

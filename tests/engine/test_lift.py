@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from job.engine.assembling import read_source
 from job.engine.lift import argument_names, lift
 from job.engine.runners import Baseline
-from job.engine.source_graph import read_source
 from job.errors import Refused
 from job.records import ArtifactOptions, Signature, TensorSpec
 from tests.engine.models import Saver, converted, ref, request_of, v1
@@ -114,7 +114,7 @@ def test_model_without_a_default_signature_can_be_called() -> None:
     assert all(name.isidentifier() for name in names)
 
 
-@pytest.mark.parametrize("keys", [("class", "lambda"), ("in_x_2", "in/x", "in x")])
+@pytest.mark.parametrize("keys", [("class", "lambda"), ("in_x_2", "in/x", "in x"), ("self", "x")])
 def test_keys_that_are_no_python_names_keep_their_place(saved: Saver, tmp_path: Path, keys: tuple[str, ...]) -> None:
     """A signature's inputs may be called as Python's keywords are, or alike once made legal; clients keep the keys."""
 

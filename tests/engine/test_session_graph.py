@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.runners import Baseline
-from job.engine.source_graph import read_source
 from job.records import Format
 from job.requests import SourceRequest
 from tests.engine.models import Saver, ref, v1, v1_graph

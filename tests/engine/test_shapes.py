@@ -1,9 +1,9 @@
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import normalised
 from job.engine.graph import Edge, Graph
 from job.engine.shapes import dtype_of, import_tensors, plain_shape, shape_of, specs_of
-from job.engine.source_graph import normalised
 from job.errors import BadInput
 from job.records import TensorSpec
 from tests.engine.models import graph_of, v1

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.lift import rehearse
-from job.engine.source_graph import read_source
 from job.engine.stages import convert, inspect
 from job.records import ArtifactOptions, Format
 from job.requests import ConvertRequest, SourceRequest

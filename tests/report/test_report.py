@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from job import wording
-from job.records import ArtifactReport, Finding, Signature, TensorSpec
+from job.records import ArtifactReport, Finding, LeftAlone, Signature, TensorSpec
 from job.report import SECTIONS, Section, render_html, render_index
 from job.report.loading import loading_lines
 from tests import samples
@@ -269,6 +269,15 @@ def test_the_index_links_reports() -> None:
     links = {samples.ARTIFACT.name: "../../a b/report.html", samples.BROKEN.artifact.name: "javascript:alert(1)"}
     seen = Page(render_index([samples.PUBLISHED, samples.BROKEN], links=links))
     assert list(links_of(seen)) == ["../../a%20b/report.html", "javascript%3Aalert%281%29"]
+
+
+def test_the_index_says_what_was_left_alone() -> None:
+    """Each object with its reason; of a whole data set only the first ones, and how many more there are."""
+    left = [LeftAlone(key=f"{number}.jpg", reason=".jpg files hold no models") for number in range(1002)]
+    text = Page(render_index([samples.PUBLISHED], left_alone=left)).text
+    assert "0.jpg .jpg files hold no models" in text
+    assert "1000.jpg" not in text
+    assert "And 2 more" in text
 
 
 def test_an_empty_run_has_an_index() -> None:

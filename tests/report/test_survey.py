@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from job.inspection import Inspected
-from job.records import ArtifactReport, ErrorRecord
+from job.records import ArtifactReport, ErrorRecord, Format
 from job.report.survey import is_whole, render_survey
 from tests import samples
 
@@ -41,10 +41,11 @@ def test_counts_are_of_the_whole_ones() -> None:
     """What lacks parts cannot convert, and is not counted against those that can."""
     unproven = replace(samples.UNPROVEN, artifact=replace(samples.ARTIFACT, name="unproven"))
     said = rendered(samples.PUBLISHED, unproven, samples.BROKEN, INCOMPLETE)
-    assert "- 4 artifacts, of which 1 lack parts and 3 are whole\n" in said
+    assert "- 4 artifacts, of which 1 lack parts or cannot be opened and 3 are whole\n" in said
     assert "- 2 of the whole were converted (66.7 %)\n- 1 of the whole passed parity (33.3 %)\n" in said
     assert "| bad_input (40) | 1 |" in said
-    assert [is_whole(report) for report in (samples.BROKEN, INCOMPLETE)] == [True, False]
+    pointer = replace(samples.BROKEN, artifact=replace(samples.ARTIFACT, format=Format.UNREADABLE))
+    assert [is_whole(report) for report in (samples.BROKEN, INCOMPLETE, pointer)] == [True, False, False]
 
 
 def test_survey_without_a_whole_artifact_has_no_share() -> None:

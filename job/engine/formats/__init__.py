@@ -1,7 +1,7 @@
 """One reader per source format; `FORMATS` lists them.
 
 A reader turns files into a `LoadedMetaGraph`; what the graph needs and gives is found out
-afterwards, for all formats alike, by `job.engine.source_graph`.
+afterwards, for all formats alike, by `job.engine.assembling`.
 """
 
 from collections.abc import Callable

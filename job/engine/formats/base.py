@@ -86,7 +86,7 @@ def _parse_binary(data: bytes, path: Path, proto: Proto) -> Proto:
 def _parse_text(data: bytes, path: Path, proto: Proto) -> Proto:
     try:
         text_format.Parse(data, proto, allow_unknown_field=True)
-    except (text_format.ParseError, UnicodeDecodeError) as error:
+    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(
             f"the text is no {proto.DESCRIPTOR.name}: {str(error)[:120]}",
             where=path.name,

@@ -52,7 +52,7 @@ def findings(switched_off: Collection[str]) -> Iterator[Finding]:
             code="dropout_switched_off",
             cause=f"the graph was saved with dropout on ({len(switched_off)} places, first {min(switched_off)}); "
             "it was switched off",
-            remedy="export the inference graph to be sure of what it computes",
+            remedy="export the inference graph to be sure of what it computes; --dropout as_saved leaves it on",
             severity="warning",
         )
 

@@ -1,16 +1,18 @@
 """Moving statistics that never moved: inference with them is not what the model was trained for."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import numpy as np
+import tensorflow as tf
 
 from job.engine.graph import Edge, attribute
 from job.engine.health.batch_norm import FUSED_OPS
-from job.engine.health.moving_statistics import NAMES, READS
+from job.engine.health.moving_statistics import NAMES, READS, MovingStatistics
 from job.engine.health.path import Path
 from job.engine.health.subject import Subject
-from job.engine.state.checkpoint import VARIABLE_OPS
+from job.engine.state.checkpoint import VARIABLE_OPS, read_tensor, read_values, variables_of
+from job.errors import JobError
 from job.records import Finding
 
 HOLDERS: Final = (*VARIABLE_OPS, "Const")
@@ -30,6 +32,18 @@ def statistics_untrained(subject: Subject) -> Iterator[Finding]:
             "batch statistics answers wrongly with these",
             severity="warning",
         )
+
+
+def have_moved(path: Path, pairs: Collection[MovingStatistics], checkpoint: str) -> bool:
+    """Whether the checkpoint holds all of these statistics, and none as it was on the first day."""
+    names = {name for pair in pairs for name in (pair.mean, pair.variance)}
+    try:
+        variables = variables_of(path.graph, names & path.graph.nodes.keys(), checkpoint)
+        values = dict(zip((one.name for one in variables), read_values(checkpoint, variables), strict=True))
+        values |= {name: read_tensor(checkpoint, name, tf.float32) for name in names - path.graph.nodes.keys()}
+    except JobError:
+        return False
+    return not any(_is(values[pair.mean], 0) and _is(values[pair.variance], 1) for pair in pairs)
 
 
 def _pairs(path: Path) -> Iterator[tuple[str, str]]:

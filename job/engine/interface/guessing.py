@@ -7,8 +7,16 @@ from typing import Final
 import tensorflow as tf
 
 from job.engine.graph import Edge, Graph, attribute, edge_of, output_count
-from job.engine.interface.losses import GRADIENT_SCOPE, LOGISTIC_LOSS, is_loss, is_part_of_loss, labels_of
+from job.engine.interface.losses import (
+    GRADIENT_SCOPE,
+    LOGISTIC_LOSS,
+    VARIABLES,
+    is_loss,
+    is_part_of_loss,
+    labels_of,
+)
 from job.engine.interface.switches import PLACEHOLDERS
+from job.engine.shapes import dtype_of
 from job.errors import BadInput
 
 PIPELINE_ENDS: Final = (
@@ -41,13 +49,21 @@ GUARD_SCOPE: Final = re.compile(r"(^|/)AssertGuard(_\d+)?/")
 SHAPE_OPS: Final = ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike")
 """What they return does not depend on their input's values."""
 
-FLOW: Final = re.compile(r"^(Exit|RefExit|Switch|TensorArray\w*) |/(switch_[tf]|pred_id)$")
-"""Loose ends of loops and conditions."""
+FLOW: Final = re.compile(
+    r"^(Exit|RefExit|Switch|TensorArray(?!Gather|Concat|Read|Pack)\w*) |/(switch_[tf]|pred_id)$",
+)
+"""Loose ends of loops and conditions; what is read from an array is none."""
 
 RESULT_NAME: Final = re.compile(
     r"(logits?|prob(s|abilit\w*)?|predict\w*|softmax|sigmoid|output\w*|detection\w*|scores?|class\w*|embedding\w*|out)",
     re.IGNORECASE,
 )
+
+UPKEEP: Final = re.compile(
+    r"^(ReadVariableOp|Switch|RefSwitch|Merge|RefMerge) |/(read|switch_[tf])$|regulari[sz]er|loss|report_uninitialized",
+    re.IGNORECASE,
+)
+"""What hangs on variables alone and is no result, as op and name: a variable's own reader, a penalty on weights."""
 
 
 def pipeline_inputs(graph: Graph, needed: set[str]) -> list[str]:
@@ -82,7 +98,21 @@ def find_outputs(graph: Graph, switches: Iterable[str]) -> list[str]:
             remedy="name them under `outputs` in the manifest",
         )
     chosen = sorted((_uncast(graph, name, of_labels) for name in _without_metrics(graph, results)), key=_rank)
-    return list(dict.fromkeys(tensor for name in chosen for tensor in (*_all_of(graph, name), *_behind(graph, name))))
+    tensors = dict.fromkeys(tensor for name in chosen for tensor in (*_all_of(graph, name), *_behind(graph, name)))
+    return [tensor for tensor in tensors if _holds_values(graph, tensor)] or list(tensors)
+
+
+def find_unasked(graph: Graph, switches: Iterable[str]) -> list[str]:
+    """Return the ends that depend on variables and on no input, such as a counter's: no guess takes them for results.
+
+    None in a graph that trains, where they are its optimizer's and its metrics'.
+    """
+    starts = starts_of(graph, switches)
+    if not starts or trains(graph):
+        return []
+    state = graph.descendants(Edge(node.name, 0) for node in graph.of_type(*VARIABLES))
+    alone = _in_order(graph, state - graph.descendants(starts))
+    return [f"{name}:0" for name in alone if _is_sink(graph, name, None) and not UPKEEP.search(_told(graph, name))]
 
 
 def key_of(tensor: str, taken: Iterable[str], *, numbered: bool = False) -> str:
@@ -114,7 +144,7 @@ def _in_order(graph: Graph, names: set[str]) -> list[str]:
 
 def _likeliest(graph: Graph, sinks: list[str]) -> list[str]:
     """Drop loose ends of control flow, and batch norms whose result nothing takes, unless there is nothing else."""
-    others = [name for name in sinks if not FLOW.search(f"{graph.nodes[name].op} {name}")] or sinks
+    others = [name for name in sinks if not FLOW.search(_told(graph, name))] or sinks
     return [name for name in others if not graph.nodes[name].op.startswith("FusedBatchNorm")] or others
 
 
@@ -228,11 +258,6 @@ def _all_of(graph: Graph, name: str) -> list[str]:
     return [f"{name}:{output}" for output in range(count)]
 
 
-def _ends(graph: Graph) -> list[str]:
-    """Return what a graph without inputs is left with: constants, or what was last written to its state."""
-    return [name for name, node in graph.nodes.items() if output_count(node) and not graph.consumers(name)]
-
-
 def _behind(graph: Graph, name: str) -> list[str]:
     """Return the logits behind a softmax, sigmoid or arg-max."""
     found, edge = [], Edge(name, 0)
@@ -246,6 +271,18 @@ def _behind(graph: Graph, name: str) -> list[str]:
 
 def _is_stored(graph: Graph, edge: Edge) -> bool:
     return graph.nodes[graph.source_of(edge).node].op in ("Const", "Variable", "VariableV2", "ReadVariableOp")
+
+
+def _told(graph: Graph, name: str) -> str:
+    return f"{graph.nodes[name].op} {name}"
+
+
+def _holds_values(graph: Graph, tensor: str) -> bool:
+    """Whether a tensor is more than the handle of something, which a loop hands out beside its results."""
+    try:
+        return dtype_of(graph, edge_of(tensor)) not in (tf.resource, tf.variant)
+    except BadInput:  # of an op that is not registered
+        return True
 
 
 def _rank(name: str) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from job.engine.interface.guessing import (
     PIPELINE_ENDS,
     SHAPE_OPS,
     find_outputs,
+    find_unasked,
     key_of,
     pipeline_inputs,
     starts_of,
@@ -26,6 +27,7 @@ from job.records import ArtifactOptions, Finding, Signature, TensorSpec
 
 DEFAULT_KEY = "serving_default"
 WITH_DEFAULTS_KEY = "serving_default_with_defaults"
+MOST_NAMED = 5
 INTERNAL_KEYS = ("__saved_model_init_op", "__saved_model_train_op")
 SPARSE_PARTS = ("indices", "values", "dense_shape")
 
@@ -45,17 +47,23 @@ def read_signatures(
     Raises `BadInput` where nothing usable is left.
     """
     declared = {key: meta_graph.signature_def[key] for key in declared_keys(meta_graph, options)}
-    return _declared(declared, graph, bound) if declared else _guessed(graph, bound, options)
+    if declared:
+        return _declared(declared, graph, bound)
+    signatures, findings = _guessed(graph, bound, options)
+    return signatures, findings if options.outputs else (*findings, *_unasked(graph, bound, signatures))
 
 
 def declared_keys(meta_graph: meta_graph_pb2.MetaGraphDef, options: ArtifactOptions) -> tuple[str, ...]:
     """Return the keys of the signatures to be kept; none where the user names outputs or the model has no signature.
 
-    Raises `BadInput` where the user names one that the model does not have.
+    Raises `BadInput` where the user names one that the model does not have, or inputs without outputs.
     """
     declared = tuple(key for key in sorted(meta_graph.signature_def) if key not in INTERNAL_KEYS)
     if options.outputs or not declared:
         return ()
+    if options.inputs:
+        what = f"`inputs` are named without `outputs`, and the model has signatures: {', '.join(declared)}"
+        raise BadInput(what, remedy="name `outputs` as well in the manifest, or neither")
     unknown = [key for key in options.signatures if key not in declared]
     if unknown:
         raise BadInput(f"no signature {unknown[0]!r}", remedy=f"the model has: {', '.join(declared)}")
@@ -119,6 +127,18 @@ def _guess_finding(signature: Signature) -> Finding:
     )
 
 
+def _unasked(graph: Graph, bound: Mapping[str, object], signatures: tuple[Signature, ...]) -> Iterator[Finding]:
+    asked = {spec.tensor for signature in signatures for spec in signature.outputs}
+    left = [tensor for tensor in find_unasked(graph, bound) if tensor not in asked]
+    if left:
+        yield Finding(
+            code="state_not_asked",
+            cause=f"{', '.join(left[:MOST_NAMED])} depend on the model's state alone and not on an input; "
+            "none of them was taken for an output",
+            remedy="name them under `outputs` in the manifest, beside the others, to keep them",
+        )
+
+
 def _optional(graph: Graph, signature: Signature) -> list[TensorSpec]:
     """Return the inputs that TF1 need not be fed, unless there are no others."""
     nodes = [(spec, graph.nodes[edge_of(spec.tensor).node]) for spec in signature.inputs]
@@ -156,9 +176,23 @@ def _signature(  # noqa: PLR0913 - what makes a signature
     *,
     method: str = "",
 ) -> Signature:
+    if not outputs:
+        raise BadInput("the signature has no outputs", where=key, remedy="name `outputs` in the manifest")
     input_specs, output_specs = specs_of(graph, inputs, outputs, bound)
     _check_fed(graph, key, inputs, outputs, bound)
+    _check_values(key, (*input_specs, *output_specs))
     return Signature(key=key, inputs=input_specs, outputs=output_specs, method=method or "tensorflow/serving/predict")
+
+
+def _check_values(key: str, specs: Iterable[TensorSpec]) -> None:
+    """Raise `BadInput` for a handle among a signature's tensors: it means something in one session only."""
+    handles = [spec.tensor for spec in specs if spec.dtype == "resource"]
+    if handles:
+        raise BadInput(
+            f"{handles[0]} is the handle of a resource, which a signature cannot take or return",
+            where=key,
+            remedy="export the model with what is read from it, or name `inputs` and `outputs` in the manifest",
+        )
 
 
 def _check_fed(graph: Graph, key: str, inputs: Arguments, outputs: Arguments, bound: Mapping[str, object]) -> None:

@@ -43,6 +43,11 @@ KEEP: Final = re.compile(
 DROP: Final = re.compile(
     r"(^|[_/])drop(_?out)?(_?(rate|prob(ability)?|p|ratio))?(_?(ph|placeholder))?(_\d+)?$", re.IGNORECASE
 )
+DROPOUT: Final = re.compile(r"keep_?prob|drop_?out", re.IGNORECASE)
+"""What nothing but dropout is called."""
+
+RANDOM: Final = re.compile(r"Random|Uniform|Normal$|Multinomial")
+"""Ops that draw random numbers."""
 
 
 def inference_value(node: Any) -> bool | int | float | None:
@@ -64,10 +69,29 @@ def inference_value(node: Any) -> bool | int | float | None:
 
 
 def find_switches(graph: Graph) -> dict[str, bool | int | float]:
-    """Return the inference value of every training switch, by tensor name (``is_training:0``)."""
+    """Return the inference value of every training switch, by tensor name (``is_training:0``).
+
+    What is only named for dropping or keeping must meet a random number somewhere: ``price_drop`` is data.
+    """
     values = ((node.name, inference_value(node)) for node in graph.of_type(*PLACEHOLDERS))
     found = {Edge(name, 0): value for name, value in values if value is not None}
-    return {edge.tensor: 1.0 if _divides(graph, edge) else value for edge, value in found.items()}
+    data = {edge for edge in found if _may_be_data(graph.nodes[edge.node]) and not _meets_chance(graph, edge)}
+    return {edge.tensor: 1.0 if _divides(graph, edge) else found[edge] for edge in found.keys() - data}
+
+
+def _may_be_data(node: Any) -> bool:
+    named = (KEEP.search(node.name) or DROP.search(node.name)) and not DROPOUT.search(node.name)
+    return bool(named and tf.as_dtype(attribute(node, "dtype").type).is_floating)
+
+
+def _meets_chance(graph: Graph, edge: Edge) -> bool:
+    """Whether a tensor meets a random number before it meets data, or may in a function."""
+    if graph.graph_def.library.function:
+        return True
+    random = [Edge(node.name, 0) for node in graph.graph_def.node if RANDOM.search(node.op)]
+    others = [Edge(node.name, 0) for node in graph.of_type(*PLACEHOLDERS) if node.name != edge.node]
+    met = graph.descendants([edge]) & graph.descendants(random)
+    return bool(met - graph.descendants(others, opaque=("Shape", "ShapeN")))
 
 
 def _divides(graph: Graph, edge: Edge) -> bool:
@@ -90,7 +114,7 @@ def findings(bound: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             code="training_switch_bound",
             cause=f"{tensor} was set to {value} for inference",
-            remedy="name it under `inputs` in the manifest to keep it an input",
+            remedy="to keep it an input, name it with the others under `inputs` in the manifest, and `outputs`",
         )
 
 

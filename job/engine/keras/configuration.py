@@ -35,14 +35,14 @@ def todays(config: Json, version: str, options: ArtifactOptions) -> Json:
         _check_code(list(_described(config, "")), options)
         config = _cleaned(keras1.translated(config) if version.startswith(("0", "1")) else config)
         check_order(config)
+        described = list(_described(config, ""))
+        _check_known(described)
+        for _, one in described:
+            _as_then(one, version)
     except RecursionError as error:
         raise BadInput("the model's configuration is nested too deeply", remedy="the file is damaged") from error
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise BadInput(f"the model's configuration lacks {error}", remedy="the file is damaged") from error
-    described = list(_described(config, ""))
-    _check_known(described)
-    for _, one in described:
-        _as_then(one, version)
+        raise BadInput(f"the model's configuration is malformed: {error}", remedy="the file is damaged") from error
     return config
 
 
@@ -144,7 +144,5 @@ def _check_bytecode(config: Json) -> None:
 
 
 def _is_code(config: Any) -> bool:
-    """Keras 1's Merge could hold a function, too."""
-    return isinstance(config, dict) and any(
-        config.get(key) == "lambda" for key in ("mode_type", "function_type", "output_shape_type", "output_mask_type")
-    )
+    """Keras 1's Merge could hold a function, too, and so can wrappers of cells."""
+    return isinstance(config, dict) and any(key.endswith("_type") and one == "lambda" for key, one in config.items())

@@ -51,7 +51,7 @@ def opened(path: Path) -> Iterator[StoredModel]:
         try:
             _check(file, path.name)
             stored = _stored(file, path.name)
-        except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
+        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise BadInput(f"the HDF5 file is damaged: {error}", where=path.name, remedy=DAMAGED) from error
         yield stored
 

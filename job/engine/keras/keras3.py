@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from job import parity
 from job.engine import runtime
+from job.engine.assembling import read_source
 from job.engine.keras.building import KerasGraph, numbered
 from job.engine.keras.hdf5 import Json, opened
 from job.engine.keras.reading import configuration
 from job.engine.proof import reference
 from job.engine.proof.answers import Answer, recalled
-from job.engine.source_graph import read_source
 from job.records import KerasResult, Signature
 from job.requests import KerasRequest, VerifyRequest
 
@@ -131,26 +131,26 @@ def _todays(described: Json) -> Json:
         return described | {"config": {"name": named["name"], "layers": _beginning(named["layers"])}}
     if kind == "Functional":
         return described | {"config": config | {"layers": _called(config["layers"])}}
-    if kind == "ThresholdedReLU":
-        kind, config = (
-            "ReLU",
-            {key: config[key] for key in OF_EVERY_LAYER if key in config} | {"threshold": config["theta"]},
-        )
-    if kind == "LeakyReLU" and "alpha" in config:
-        config = config | {"negative_slope": config["alpha"]}
+    if kind == "InputLayer":
+        return _input(config["name"], config)
+    kind, config = _renamed(kind, config)
     if not hasattr(keras.layers, kind):
         raise NotHeld(f"Keras 3 has no layer {kind} ({config.get('name')})")
     for value in (config.get("activation"), config.get("recurrent_activation")):
         if isinstance(value, str) and value in REDEFINED:
             raise NotHeld(f"{REDEFINED[value]} ({config.get('name')})")
-    if kind == "InputLayer":
-        return _input(config["name"], config)
     known = {*inspect.signature(getattr(keras.layers, kind)).parameters, *OF_EVERY_LAYER}
     kept = {key: _inner(value) for key, value in config.items() if key in known}
-    return described | {
-        "class_name": kind,
-        "config": kept | ({"reset_after": config.get("reset_after", False)} if kind == "GRU" else {}),
-    }
+    return described | {"class_name": kind, "config": kept}
+
+
+def _renamed(kind: str, config: Json) -> tuple[str, Json]:
+    """Return a layer's class and arguments as Keras 3 calls them."""
+    if kind == "ThresholdedReLU":
+        return "ReLU", config | {"threshold": config["theta"]}
+    if kind == "LeakyReLU" and "alpha" in config:
+        return kind, config | {"negative_slope": config["alpha"]}
+    return kind, config | ({"reset_after": config.get("reset_after", False)} if kind == "GRU" else {})
 
 
 def _beginning(layers: Sequence[Json]) -> list[Json]:

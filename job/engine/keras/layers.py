@@ -7,7 +7,6 @@ from typing import Any, Final
 import tensorflow as tf
 import tf_keras
 from tf_keras.api._v1.keras import layers as v1
-from tf_keras.src.layers import serialization
 
 RENAMED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "CuDNNLSTM": ("LSTM", {"activation": "tanh", "recurrent_activation": "sigmoid"}),
@@ -212,10 +211,20 @@ OBJECTS: Final[dict[str, Any]] = {
 """What names in a configuration mean here; all others mean what they mean in Keras 2."""
 
 
+BESIDE_API: Final = (
+    *("Sequential", "Functional", "BatchNormalizationV1", "BatchNormalizationV2"),
+    *("LSTMV1", "LSTMV2", "GRUV1", "GRUV2", "TensorFlowOpLayer"),
+)
+"""Classes that TensorFlow 1 wrote into files and that have no public name, or are no layers."""
+
+
 def known_classes() -> frozenset[str]:
-    """Return the names of all layers that can be built."""
-    serialization.populate_deserializable_objects()
-    return frozenset({*serialization.LOCAL.ALL_OBJECTS, *OBJECTS, *RENAMED})
+    """Return the names of all classes that a file may choose: those of TensorFlow 1's Keras.
+
+    Keras 2 would build more. Among those are some that do what the file says: ``TFOpLambda`` and ``ClassMethod`` call
+    any function of TensorFlow, wrappers of cells bring bytecode, and lookups read files.
+    """
+    return frozenset({*vars(v1), *BESIDE_API, *OBJECTS, *RENAMED})
 
 
 def is_function(name: str) -> bool:

@@ -95,15 +95,15 @@ def _of_layer(layer: Any, weights: Stored, stored: StoredModel) -> list[tuple[An
 def _ordered(wanted: Sequence[Any], names: list[str]) -> list[str]:
     """Return the stored names in the order of the weights.
 
-    It is the order in which they were stored, unless the names say something else: then theirs, where
-    it is the only one.
+    Where layer and weight tell them apart their names decide: the order changes when inner layers are frozen or
+    thawed. Else it is the order in which they were stored, which their names must bear out.
     """
+    owners, stored = [_owner(weight.name) for weight in wanted], {_owner(name): name for name in names}
+    if len(stored) == len(names) == len(wanted) and set(owners) == stored.keys():
+        return [stored[owner] for owner in owners]
     ours, theirs = [_tail(weight.name) for weight in wanted], [_tail(name) for name in names]
     if ours == theirs or sorted(ours) != sorted(theirs):
         return names
-    owners, stored = [_owner(weight.name) for weight in wanted], {_owner(name): name for name in names}
-    if len(set(owners)) == len(owners) and set(owners) == stored.keys():
-        return [stored[owner] for owner in owners]
     raise BadInput(f"the stored weights {', '.join(names[:4])} … are in an unknown order", remedy=REMEDY)
 
 

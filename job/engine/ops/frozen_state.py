@@ -75,7 +75,7 @@ def findings(values: Mapping[str, object]) -> tuple[Finding, ...]:
 
 def _inputs(graph: Graph, node: NodeDef, which: Callable[[NodeDef], set[int]]) -> list[Edge]:
     taken = which(node)
-    return [edge for index, edge in enumerate(graph.inputs(node.name)) if index in taken]
+    return [edge for index, edge in enumerate(graph.inputs(node.name)) if index in taken] if taken else []
 
 
 def _taken(node: NodeDef) -> set[int]:

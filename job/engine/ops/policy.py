@@ -30,7 +30,7 @@ HARMLESS_STATE: Final = re.compile(
     |NonDeterministicInts|StatelessRandomGetAlg|SampleDistortedBoundingBox(V2)?
     |(All|LearnedUnigram|LogUniform|ThreadUnsafeUnigram|Uniform)CandidateSampler
     |If|While|Case|StatefulPartitionedCall|DeviceIndex|Assert|CheckNumerics(V2)?|Print(V2)?
-    |GuaranteeConst|Empty|Timestamp|(Add|Take)ManySparse\w+|AddSparseToTensorsMap|CudnnRNN\w*
+    |GuaranteeConst|Empty|DeepCopy|Timestamp|(Add|Take)ManySparse\w+|AddSparseToTensorsMap|CudnnRNN\w*
     |(Is)?BoostedTrees\w+|(Tensor|TensorSlice|SparseTensorSlice|Range|Random|Reduce)Dataset(V2)?
     |Shuffle(AndRepeat)?DatasetV\d|DatasetToSingleElement|OneShotIterator|MakeIterator
     |Iterator(V2|GetNext|GetNextSync|GetNextAsOptional|ToStringHandle|FromStringHandle|FromStringHandleV2)?""",

@@ -7,6 +7,7 @@ import tensorflow as tf
 from job.engine.graph import Graph, NodeDef, edge_of
 from job.engine.ops.compositions import Tensors
 from job.engine.state.checkpoint import VARIABLE_OPS
+from job.errors import BadInput
 
 Build = Callable[[NodeDef, Tensors], Tensors]
 
@@ -14,9 +15,14 @@ Build = Callable[[NodeDef, Tensors], Tensors]
 def replace_node(graph: Graph, node: NodeDef, dtypes: Sequence[tf.DType], build: Build) -> None:
     """Turn a node into the end of what `build` makes of its inputs, of `dtypes`; the rest is named below it.
 
-    The graph's index does not know the new nodes: make a new one.
+    The graph's index does not know the new nodes: make a new one. Raises `BadInput` for another number of inputs.
     """
     given = [text for text in node.input if not text.startswith("^")]
+    if len(given) != len(dtypes):
+        raise BadInput(
+            f"node {node.name} has {len(given)} inputs, and its op {node.op} takes {len(dtypes)}",
+            remedy="the file is damaged or edited; export the graph again",
+        )
     awaited = [text for text in node.input if text.startswith("^")]
     with tf.Graph().as_default() as traced:
         fed = [tf.compat.v1.placeholder(dtype, name=f"given_{index}") for index, dtype in enumerate(dtypes)]

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job import parity
+from job.engine.graph import edge_of
 from job.engine.proof import reference
 from job.engine.proof.randomness import REPEATS, difference, draw, has_random_ops
+from job.engine.pruning import needed_by
 from job.engine.run_errors import RUN_ERRORS, message_of
 from job.engine.runners import Baseline
 from job.engine.runtime import Mode
@@ -27,7 +29,7 @@ NOTABLE: Final = 1e-3
 """Differences of this share of the scale are no rounding."""
 
 MOST_DULL: Final = 6
-"""How many samples of a group are tried for answers without NaN that are not empty."""
+"""How many samples of a group are tried for answers without NaN that are neither empty nor zero."""
 
 DRAWS: Final = "draws"
 """The name under which a reference keeps what was drawn; no sample's."""
@@ -86,23 +88,17 @@ def ask(source: SourceGraph, request: VerifyRequest, mode: Mode) -> Answers:
     said, notes, refusals = list[Answer](), list[str](), dict[str, str]()
     random = dict[str, tuple[Array, ...]]()
     for signature in source.signatures:
-        if source.writes_state:
-            baseline.reset()
-        exported = source.exported(signature)
-        groups = _second_groups(baseline, source, signature, said) or _groups(source, exported, request)
-        accepted, refusal = _accepted(baseline, source, exported, groups)
-        _check_recorded(request, accepted, refusal)
-        said += accepted
-        if not accepted:
+        answers, refusal = _answers(baseline, source, request, signature, said)
+        said += answers
+        if not answers:
             refusals[signature.key] = refusal
             continue
-        noticed = list(_noticed(baseline, source, accepted[0]))
+        noticed = list(_noticed(baseline, source, answers[0]))
         notes += (f"{signature.key}: {kind}, {difference}" for kind, difference in noticed)
         if any(kind == "random" for kind, _ in noticed):
-            random[signature.key] = () if source.writes_state else _draw(baseline, accepted[0])
-        said += _other_sizes(accepted) if exported != signature else ()
+            random[signature.key] = _draws(baseline, source, answers[0])
     baseline.close()
-    return Answers(said=tuple(said), notes=tuple(notes), refusals=refusals, random=random)
+    return Answers(said=tuple(said), notes=(*notes, *_only_zero(said)), refusals=refusals, random=random)
 
 
 def recalled(source: SourceGraph, request: VerifyRequest) -> Answers:
@@ -117,6 +113,40 @@ def recalled(source: SourceGraph, request: VerifyRequest) -> Answers:
             sample = Sample(name=name, feeds=arrays[:count])
             said.append(Answer(signature=by_key[key], sample=sample, outputs=arrays[count:]))
     return Answers(said=tuple(said), random=random)
+
+
+def _answers(
+    baseline: Baseline, source: SourceGraph, request: VerifyRequest, signature: Signature, said: Sequence[Answer]
+) -> tuple[list[Answer], str]:
+    """Return the answers to a signature's samples, or why there are none.
+
+    A freed batch without an answer in another size than the exported one would be passed unproven: it has none.
+    """
+    variants = [spec.tensor for spec in (*signature.inputs, *signature.outputs) if spec.dtype == "variant"]
+    if variants:
+        return [], f"{variants[0]} is a variant, which holds no numbers to feed or to compare"
+    if source.writes_state:
+        baseline.reset()
+    exported = source.exported(signature)
+    groups = _second_groups(baseline, source, signature, said) or _groups(source, exported, request)
+    accepted, refusal = _accepted(baseline, source, exported, groups)
+    _check_recorded(request, accepted, refusal)
+    others = list(_other_sizes(accepted)) if accepted and exported != signature else []
+    if accepted and (others or exported == signature):
+        return [*accepted, *others], ""
+    reason = "too few examples for a batch of another size" if accepted else refusal
+    return [], f"{reason}; record some under `samples` in the manifest"
+
+
+def _only_zero(said: Sequence[Answer]) -> Iterator[str]:
+    """Name the float outputs that no sample made anything but zero: that they agree says little."""
+    told = dict[str, bool]()
+    for answer in said:
+        for spec, output in zip(answer.signature.outputs, answer.outputs, strict=True):
+            name = f"{answer.signature.key}/{spec.key}"
+            told[name] = told.get(name, False) or output.dtype.kind != "f" or not output.size or bool(output.any())
+    if silent := [name for name, is_told in told.items() if not is_told]:
+        yield f"{', '.join(silent)}: zero in every sample, which proves little; record `samples` in the manifest"
 
 
 def _accepted(
@@ -156,8 +186,8 @@ def _first_telling(answers: Iterator[Answer], most: int) -> list[Answer]:
 
 
 def _is_dull(output: Array) -> bool:
-    """Whether an output is empty or holds NaN, as of values that an op does not take."""
-    return not output.size or (output.dtype.kind == "f" and bool(np.isnan(output).any()))
+    """Whether an output is empty, zero everywhere, or holds NaN, as of values that an op does not take."""
+    return not output.size or (output.dtype.kind == "f" and bool(np.isnan(output).any() or not output.any()))
 
 
 def _check_recorded(request: VerifyRequest, accepted: list[Answer], refusal: str) -> None:
@@ -198,11 +228,17 @@ def _second_groups(
     if not signature.beside:
         return []
     own = next((one for one in source.signatures if one.key == signature.beside), None)
-    if own is None:
+    if own is None or not _is_behind(source, own, signature):
         return []
     before = replace(own, outputs=signature.inputs)
     samples = [answer.sample for answer in said if answer.signature.key == own.key]
     return [(Sample(name=sample.name, feeds=tuple(baseline.run(before, sample.feeds))),) for sample in samples]
+
+
+def _is_behind(source: SourceGraph, own: Signature, added: Signature) -> bool:
+    """Whether an added signature takes what its own one computes, and does not compute what that one takes."""
+    computed = needed_by(source.graph, source.cut(own), (spec.tensor for spec in own.outputs))
+    return all(edge_of(spec.tensor).node in computed for spec in added.inputs)
 
 
 def _noticed(baseline: Baseline, source: SourceGraph, answer: Answer) -> Iterator[tuple[str, str]]:
@@ -246,5 +282,8 @@ def _off(whole: Array, one: Array, batch: tuple[int, ...]) -> float:
     return parity.compare(whole[:1], one, tolerance=1.0).relative or 0.0
 
 
-def _draw(baseline: Baseline, answer: Answer) -> tuple[Array, ...]:
+def _draws(baseline: Baseline, source: SourceGraph, answer: Answer) -> tuple[Array, ...]:
+    """Return draws to compare; none where answers drift for another reason than random numbers."""
+    if source.writes_state or not has_random_ops(source, answer.signature):
+        return ()
     return draw(lambda: baseline.run(answer.signature, answer.sample.feeds))

@@ -17,8 +17,9 @@ from job.engine.runners import Baseline
 from job.engine.shapes import dtype_of
 from job.engine.source_graph import SourceGraph
 from job.errors import JobError
-from job.records import DivergingNode, Signature, TensorSpec
+from job.records import Signature, TensorSpec
 from job.requests import VerifyRequest
+from job.results import DivergingNode
 
 Array = NDArray[Any]
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job import distribution, parity
-from job.engine.graph import Graph
+from job.engine.health.random_numbers import RANDOM_OPS
+from job.engine.ops.runnable import reachable
 from job.engine.pruning import computed_by
 from job.engine.source_graph import SourceGraph
 from job.records import Signature
@@ -16,10 +17,9 @@ from job.records import Signature
 Array = NDArray[Any]
 Run = Callable[[], Sequence[Array]]
 
-RANDOM_OPS: Final = (
-    *("RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal", "ParameterizedTruncatedNormal"),
-    *("RandomShuffle", "RandomGamma", "RandomPoisson", "RandomPoissonV2", "Multinomial", "SampleDistortedBoundingBox"),
-    *("LogUniformCandidateSampler", "UniformCandidateSampler", "LearnedUnigramCandidateSampler", "RandomCrop"),
+DRAWING_OPS: Final = (
+    *RANDOM_OPS,
+    *("LogUniformCandidateSampler", "UniformCandidateSampler", "LearnedUnigramCandidateSampler"),
 )
 
 REPEATS: Final = 8
@@ -31,9 +31,9 @@ FEWEST: Final = 100
 
 
 def has_random_ops(source: SourceGraph, signature: Signature) -> bool:
-    """Whether some node that the signature needs draws random numbers."""
-    graph: Graph = source.graph
-    return any(graph.nodes[name].op in RANDOM_OPS for name in computed_by(graph, signature, source.switches))
+    """Whether some node that the signature needs draws random numbers, in a function or not."""
+    needed = list(computed_by(source.graph, signature, source.switches))
+    return any(node.op in DRAWING_OPS for _, node in reachable(source.graph, needed))
 
 
 def difference(first: Sequence[Array], again: Sequence[Array]) -> float:

@@ -2,30 +2,31 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from job import distribution, parity
 from job.engine import runtime
+from job.engine.assembling import read_source
 from job.engine.graph import edge_of
 from job.engine.ops import equivalents
 from job.engine.proof import reference
 from job.engine.proof.answers import Answer, Answers, ask, recalled
 from job.engine.proof.bisection import first_diverging
+from job.engine.proof.goldens import against_goldens
+from job.engine.proof.judging import Pairs, compared, without_figures
 from job.engine.proof.randomness import draw
 from job.engine.run_errors import RUN_ERRORS, message_of
 from job.engine.runners import Candidate
 from job.engine.runtime import Mode
-from job.engine.samples.making import arrays_of, recorded
-from job.engine.source_graph import SourceGraph, read_source
-from job.errors import UsageError
-from job.records import DivergingNode, OutputParity, ParityResult, Signature, TensorSpec
+from job.engine.source_graph import SourceGraph
+from job.records import Signature, TensorSpec
 from job.requests import VerifyRequest
+from job.results import DivergingNode, OutputParity, ParityResult
 
 Array = NDArray[Any]
-Pairs = Sequence[tuple[Array, Array]]
 
 AS_RUN_TOLERANCE: Final = 5e-2
 """As run, TensorFlow's own CPU fusions are up to 9e-3 off in TF1 as in TF2 (design §7); more is refused."""
@@ -100,7 +101,7 @@ def _outputs(
             needed_it = signature.key in lacking and judged.verdict != "not_run"
             yield replace(judged, method="onednn") if needed_it else judged
     tolerance = request.tolerance if request.mode == "exact" else max(AS_RUN_TOLERANCE, request.tolerance)
-    for output in _goldens(source, request, candidate, tolerance):
+    for output in against_goldens(source, request, tolerance):
         yield _as_run(output) if request.mode == "as_run" else output
 
 
@@ -110,26 +111,26 @@ def _judge(
     mine = answers.of(signature)
     if not mine:
         refusal = answers.refusals.get(signature.key, "there is no answer to compare with")
-        reason = f"no sample could be run: {refusal}; record some under `samples` in the manifest"
-        yield from (_without_figures(signature, spec, "not_run", reason) for spec in signature.outputs)
+        reason = f"no sample could be run: {refusal}"
+        yield from (without_figures(signature, spec, "not_run", reason) for spec in signature.outputs)
         return
     try:
         said = [candidate.run(signature, answer.sample.feeds) for answer in mine]
         drawn = _drawn(signature, answers, candidate)
     except RUN_ERRORS as error:
         reason = f"the candidate fails where the TF1 graph answers: {message_of(error)}"
-        yield from (_without_figures(signature, spec, "failed", reason) for spec in signature.outputs)
+        yield from (without_figures(signature, spec, "failed", reason) for spec in signature.outputs)
         return
     for index, spec in enumerate(signature.outputs):
         pairs = [(answer.outputs[index], outputs[index]) for answer, outputs in zip(mine, said, strict=True)]
-        compared = _compared(signature, spec, [*pairs, *_unsquashed(source, spec, pairs)], _names(mine), tolerance)
+        found = compared(signature, spec, [*pairs, *_unsquashed(source, spec, pairs)], _names(mine), tolerance)
         if signature.key not in answers.random:
-            yield _settled(compared, signature, spec)
-        elif compared.verdict != "failed":
-            yield replace(compared, method="seed")
+            yield _settled(found, signature, spec)
+        elif found.verdict != "failed":
+            yield replace(found, method="seed")
         else:
             draws = (answers.random[signature.key], drawn) if drawn else ((), ())
-            yield _by_distribution(compared, pairs, [side[index] for side in draws if side])
+            yield _by_distribution(found, pairs, [side[index] for side in draws if side])
 
 
 def _drawn(signature: Signature, answers: Answers, candidate: Candidate) -> tuple[Array, ...]:
@@ -160,28 +161,6 @@ def _by_distribution(output: OutputParity, pairs: Pairs, draws: Sequence[Array])
     return replace(blank, verdict="failed", reason=said)
 
 
-def _compared(
-    signature: Signature, spec: TensorSpec, pairs: Pairs, samples: tuple[str, ...], tolerance: float
-) -> OutputParity:
-    found = parity.worst(
-        [parity.compare(left, right, tolerance=parity.tolerance_for(left.dtype, tolerance)) for left, right in pairs]
-    )
-    return OutputParity(
-        signature=signature.key,
-        output=spec.key,
-        tensor=spec.tensor,
-        dtype=found.dtype,
-        verdict=found.verdict,
-        tolerance=found.tolerance,
-        max_abs=found.max_abs,
-        relative=found.relative,
-        max_ulp=found.max_ulp,
-        top1=found.top1,
-        samples=samples,
-        reason=found.reason,
-    )
-
-
 def _unsquashed(source: SourceGraph, spec: TensorSpec, pairs: Pairs) -> Iterator[tuple[Array, Array]]:
     """Yield probabilities as logarithms too, which differ as the logits do.
 
@@ -202,45 +181,6 @@ def _as_run(output: OutputParity) -> OutputParity:
     if output.verdict != "failed" or output.dtype.startswith(("float", "bfloat", "complex")):
         return output
     return replace(output, verdict="not_run", reason=f"not judged as run: {output.reason}")
-
-
-def _goldens(
-    source: SourceGraph, request: VerifyRequest, candidate: Candidate, tolerance: float
-) -> Iterator[OutputParity]:
-    """Compare the candidate with outputs that the user recorded, by key or tensor name.
-
-    Raises `UsageError` where they would not be used: without samples, or under names of no output.
-    """
-    options = request.source.options
-    if not options.goldens:
-        return
-    held, used = arrays_of(options.goldens), set[str]()
-    if not options.samples:
-        raise UsageError("`goldens` without `samples`", remedy="record in the manifest what they are the answers to")
-    for signature in (one for one in source.signatures if not one.beside):
-        said = candidate.run(signature, recorded(options.samples, signature).feeds)
-        for spec, array in zip(signature.outputs, said, strict=True):
-            for name in {f"{signature.key}/{spec.key}", spec.key, spec.tensor} & held.keys():
-                used.add(name)
-                golden = _compared(signature, spec, [(held[name], array)], ("golden",), tolerance)
-                yield replace(golden, output=f"{spec.key} (golden)")
-    if unused := sorted(held.keys() - used):
-        known = ", ".join(spec.key for signature in source.signatures for spec in signature.outputs)
-        raise UsageError(f"the goldens name no output: {', '.join(unused)}", remedy=f"the outputs are {known}")
-
-
-def _without_figures(
-    signature: Signature, spec: TensorSpec, verdict: Literal["failed", "not_run"], reason: str
-) -> OutputParity:
-    return OutputParity(
-        signature=signature.key,
-        output=spec.key,
-        tensor=spec.tensor,
-        dtype=spec.dtype,
-        verdict=verdict,
-        tolerance=0.0,
-        reason=reason,
-    )
 
 
 def _names(answers: Sequence[Answer]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from job.engine.graph import edge_of
-from job.engine.interface.switches import inference_value
+from job.engine.interface.switches import find_switches
 from job.engine.samples.encoded import DECODERS
 from job.engine.samples.sizes import Sizes, concrete, implied, to_try
 from job.engine.samples.sparse_inputs import make, together
@@ -92,6 +92,7 @@ class _Maker:
         self._source, self._signature, self._seed = source, signature, seed
         self._shapes = {spec.key: implied(source, spec) for spec in signature.inputs}
         self._together = together(source.graph, signature)
+        self._switches = find_switches(source.graph)
 
     def samples(self, turn: int, batch: int) -> Iterator[Sample]:
         """Yield the samples of one group, made when they are asked for; sizes that change nothing are left out."""
@@ -130,7 +131,7 @@ class _Maker:
 
     def _feed(self, values: Values, spec: TensorSpec, sizes: Sizes) -> Array:
         shape, edge = concrete(self._shapes[spec.key], sizes), edge_of(spec.tensor)
-        switch = inference_value(self._source.graph.nodes[edge.node])
+        switch = self._switches.get(edge.tensor)
         dtype = tf.as_dtype(spec.dtype)
         if switch is not None:
             return np.full(() if spec.shape is None else shape, switch, dtype.as_numpy_dtype)

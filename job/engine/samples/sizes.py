@@ -91,7 +91,12 @@ def implied(source: SourceGraph, spec: TensorSpec) -> Shape:
 
 
 def _filled(shape: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> Shape:
-    """Return a shape whose one free dimension, after the batch, holds as many values as it is reshaped to."""
+    """Return a shape whose one free dimension, after the batch, holds as many values as it is reshaped to.
+
+    Of a vector that is reshaped to a constant shape it is the vector's own: one example, and no batch.
+    """
+    if shape == (None,) and None not in wanted:
+        return (int(np.prod([size for size in wanted if size is not None])),)
     known = [size for size in shape[1:] if size]
     total = int(np.prod([size for size in wanted[1:] if size]))
     if None in wanted[1:] or shape[1:].count(None) != 1 or total % int(np.prod(known)):

@@ -89,6 +89,15 @@ def variables_of(
     restored = dict(_restored(graph))
     stored = stored_shapes(checkpoint) if checkpoint else {}
     pairs = [_pair(node, restored, stored, trained, elsewhere) for node in wanted]
+    _check_stored(pairs, stored, checkpoint)
+    reshaped = {variable for assign, variable in restore_nodes(graph) if _reshapes(graph, assign)}
+    for pair in pairs:
+        if pair.value is None:
+            _check_shape(pair, stored[pair.key], may_differ=pair.name in reshaped)
+    return tuple(pairs)
+
+
+def _check_stored(pairs: list[StoredVariable], stored: Mapping[str, list[int]], checkpoint: str) -> None:
     missing = sorted(pair.key for pair in pairs if pair.value is None and pair.key not in stored)
     if missing:
         raise Incomplete(
@@ -96,11 +105,6 @@ def variables_of(
             where=Path(checkpoint).name,
             remedy="the checkpoint belongs to another graph, or is incomplete",
         )
-    reshaped = {variable for assign, variable in restore_nodes(graph) if _reshapes(graph, assign)}
-    for pair in pairs:
-        if pair.value is None:
-            _check_shape(pair, stored[pair.key], may_differ=pair.name in reshaped)
-    return tuple(pairs)
 
 
 def restore_nodes(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -261,4 +265,4 @@ def _check_shape(variable: StoredVariable, stored: list[int], *, may_differ: boo
 def _first_line(error: Exception) -> str:
     """Return the reason without TensorFlow's ``{{function_node …}}`` and ``[Op:…]`` around it."""
     text = re.sub(r"\{\{.*?\}\} |\[Op:\w*\].*", "", str(getattr(error, "message", "") or error))
-    return text.splitlines()[0][:200] if text else type(error).__name__
+    return text.splitlines()[0][:400] if text else type(error).__name__

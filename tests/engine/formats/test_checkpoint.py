@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 
-from job.engine.source_graph import read_source
+from job.engine.assembling import read_source
 from job.errors import BadInput
 from job.records import Format
 from job.requests import SourceRequest

@@ -8,8 +8,8 @@ from google.protobuf import text_format
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from job.engine.assembling import read_source
 from job.engine.formats import FORMATS, base
-from job.engine.source_graph import read_source
 from job.errors import BadInput
 from job.records import ArtifactOptions, Format
 from job.requests import SourceRequest
@@ -150,6 +150,15 @@ def test_broken_file_is_bad_input(tmp_path: Path, data: bytes, says: str) -> Non
     with pytest.raises(BadInput, match=says) as caught:
         base.parse(tmp_path / "frozen.pb", graph_pb2.GraphDef())
     assert caught.value.where == "frozen.pb"
+
+
+def test_text_that_is_nested_too_deeply_is_bad_input(tmp_path: Path) -> None:
+    """The parser of texts calls itself for every level; a file cannot end the process with that."""
+    inner = "{ func { name: 'f' attr { key: 'k' value " * 3000 + "{}" + " } } }" * 3000
+    path = tmp_path / "graph.pbtxt"
+    path.write_text("node { name: 'x' op: 'F' attr { key: 'k' value " + inner + " } }")
+    with pytest.raises(BadInput, match="no GraphDef"):
+        base.parse(path, graph_pb2.GraphDef())
 
 
 @pytest.mark.parametrize("kind", PROTOS, ids=lambda kind: kind.value)

@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.training import moving_averages
 
+from job.engine.assembling import read_source
 from job.engine.health.path import path_of
 from job.engine.health.subject import Subject
-from job.engine.source_graph import SourceGraph, read_source
+from job.engine.source_graph import SourceGraph
 from job.records import ArtifactOptions, Finding
 from job.requests import SourceRequest
 from tests.engine.models import v1

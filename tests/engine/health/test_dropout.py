@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.graph import Graph
 from job.engine.health.dropout import find_controls, findings, switch_off
 from job.engine.runners import Baseline
-from job.engine.source_graph import read_source
 from tests.engine.models import Saver, converted, graph_of, outputs, ref, v1
 
 X = np.linspace(-1, 1, 200, dtype=np.float32).reshape(20, 10)
@@ -242,3 +242,12 @@ def test_placeholder_is_told_by_what_dropout_does_with_it(role: str) -> None:
         tf.multiply(tf.realdiv(x, keep), tf.floor(keep + tf.random.uniform(tf.shape(x))), name="y")
 
     assert find_controls(Graph(graph_of(build))) == {"dropout:0": 1.0 if role == "keep" else 0.0}
+
+
+def test_dropout_stays_on_if_it_shall(saved: Saver) -> None:
+    """With ``dropout: as_saved`` the graph is as it was, and a finding says that it draws random numbers."""
+    request = saved(lambda: of_1_15(v1.placeholder(tf.float32, [None, 10], name="x")))
+    kept = read_source(replace(request, options=replace(request.options, dropout="as_saved")))
+    assert [finding.code for finding in kept.findings if "random" in finding.code] == ["random_in_graph"]
+    assert kept.graph.nodes["dropout/mul_1"].op == "Mul"
+    assert read_source(request).graph.nodes["dropout/mul_1"].op == "Identity"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.health.batch_norm import find_training_mode
 from job.engine.runners import Baseline
-from job.engine.source_graph import read_source
 from job.errors import BadInput
 from job.records import ArtifactOptions, Format
 from job.requests import SourceRequest
@@ -164,17 +164,27 @@ def trained(normalise: Callable[[Any], Any]) -> Callable[[], None]:
     return build
 
 
+def never_updated(x: Any) -> Any:
+    """What pix2pix does: the update ops never ran, and inference takes the statistics of its one image."""
+    with v1.variable_scope("bn"):
+        gamma, beta = models.variable("gamma", GAMMA), models.variable("beta", BETA)
+        models.variable("moving_mean", np.zeros_like(GAMMA), trainable=False)
+        models.variable("moving_variance", np.ones_like(GAMMA), trainable=False)
+        return v1.nn.fused_batch_norm(x, gamma, beta, is_training=True)[0]
+
+
 @pytest.mark.parametrize(
     ("build", "code"),
     [
         (trained(models.fused), "batch_norm_inference"),
         (network(models.fused), "batch_norm_training"),
         (trained(lost), "batch_norm_training"),
+        (trained(never_updated), "batch_norm_training"),
     ],
-    ids=["trains", "serves", "without statistics"],
+    ids=["trains", "serves", "without statistics", "as on the first day"],
 )
 def test_auto_changes_what_trained_the_model_and_refuses_nothing(saved: Saver, build: Any, code: str) -> None:
-    """A graph without optimizer was exported as it is on purpose, and one without statistics cannot be helped."""
+    """A graph without optimizer was exported as it is on purpose, one without true statistics cannot be helped."""
     said = {finding.code for finding in read_source(asking(saved(build), batch_norm="auto")).findings}
     assert said & {"batch_norm_inference", "batch_norm_training"} == {code}
 

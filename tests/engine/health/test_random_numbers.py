@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from job.engine.source_graph import read_source
+from job.engine.assembling import read_source
 from tests.engine.models import Saver, v1
 
 

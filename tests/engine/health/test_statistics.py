@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.health.statistics import statistics_untrained
-from job.engine.source_graph import read_source
 from job.records import Format
 from job.requests import SourceRequest
 from tests.engine.health.models import BETA, GAMMA, MEAN, VARIANCE, asking, network, said_of, subject_of, variable

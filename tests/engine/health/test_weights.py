@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.health.weights import check_constants
 from job.engine.lift import lift
-from job.engine.source_graph import SourceGraph, read_source
+from job.engine.source_graph import SourceGraph
 from job.errors import Refused
 from job.records import Format
 from job.requests import SourceRequest

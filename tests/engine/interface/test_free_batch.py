@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.proof.verifying import verify
-from job.engine.source_graph import SourceGraph, read_source
-from job.records import ArtifactOptions, Finding, ParityResult
+from job.engine.source_graph import SourceGraph
+from job.records import ArtifactOptions, Finding
 from job.requests import SourceRequest, VerifyRequest
+from job.results import ParityResult
 from tests.engine.models import Converted, Saver, converted, ref, request_of, v1
 
 Build = Callable[[], Any]
@@ -95,3 +97,17 @@ def test_other_inputs_are_not_spoken_of(saved: Saver, shape: list[int | None]) -
     """A free batch, a vector and a scalar are no fixed batch."""
     source = read_source(wanted(saved(lambda: tf.negative(v1.placeholder(tf.float32, shape, name="x"), name="y"))))
     assert not [finding for finding in source.findings if finding.code.startswith("batch_f")]
+
+
+def test_one_recorded_example_proves_no_other_size(saved: Saver, tmp_path: Path) -> None:
+    """Where the samples are too few for a batch of another size, a freed batch is not passed for its old size alone."""
+    np.savez(tmp_path / "samples.npz", x=np.ones([1, 6], np.float32))
+
+    def build() -> None:
+        tf.square(v1.placeholder(tf.float32, [1, 6], name="x"), name="y")
+
+    options = replace(WANTED, samples=str(tmp_path / "samples.npz"))
+    request = request_of(Path(saved(build).directory), options)
+    result = proven(request, converted(request, tmp_path))
+    assert result.verdict == "not_run"
+    assert "too few examples" in result.reason

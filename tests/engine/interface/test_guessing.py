@@ -36,6 +36,17 @@ def test_probabilities_and_the_logits_behind_them_are_outputs() -> None:
     ]
 
 
+def test_handles_are_no_outputs() -> None:
+    """A handle or a list that something hands out beside its results is not taken for one."""
+
+    def build() -> None:
+        logits = logits_of(images())
+        tf.raw_ops.TensorListFromTensor(tensor=logits, element_shape=[3], name="held")
+        tf.nn.relu(logits, name="result")
+
+    assert outputs_of(build) == ["result:0"]
+
+
 @pytest.mark.parametrize("name", ["labels", "y_true", "anything"])
 def test_losses_and_what_labels_reach_are_no_outputs(name: str) -> None:
     """Labels are known by their name or as the second input of a loss; nothing behind them is a result."""
@@ -86,6 +97,23 @@ def test_loose_ends_of_a_cond_are_no_outputs() -> None:
         tf.identity(tf.cond(tf.reduce_sum(x) > 0, lambda: x + 1, lambda: x - 1), name="y")
 
     assert outputs_of(build) == ["y:0"]
+
+
+def test_steps_that_nothing_takes_are_outputs() -> None:
+    """What a loop gathered is a result like its last state; the loop's other loose ends are none."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [5, None, 4], name="x")
+        steps = tf.TensorArray(tf.float32, 5)
+        _, state, steps = tf.while_loop(
+            lambda step, *_: step < 5,
+            lambda step, state, steps: (step + 1, state + x[step], steps.write(step, state)),
+            (0, tf.zeros([3, 4]), steps),
+        )
+        steps.stack(name="all")
+        tf.identity(state, name="state")
+
+    assert set(outputs_of(build)) == {"all/all:0", "state:0"}
 
 
 def test_condition_itself_is_an_output() -> None:

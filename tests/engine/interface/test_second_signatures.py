@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.proof.verifying import verify
-from job.engine.source_graph import SourceGraph, read_source
+from job.engine.source_graph import SourceGraph
 from job.records import ArtifactOptions, Finding, Signature
 from job.requests import SourceRequest, VerifyRequest
 from tests.engine.interface.test_signatures import Signatures, served, signature

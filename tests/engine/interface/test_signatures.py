@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from job.engine.source_graph import read_source
+from job.engine.assembling import read_source
 from job.errors import BadInput, Refused
 from job.records import ArtifactOptions, Format, Signature
 from job.requests import SourceRequest
@@ -198,6 +198,13 @@ def test_user_chooses_signatures(tmp_path: Path) -> None:
     assert "doubled" in caught.value.remedy
 
 
+def test_inputs_alone_are_not_ignored(tmp_path: Path) -> None:
+    """A user who names inputs of a model with signatures must say which outputs they are for."""
+    options = ArtifactOptions(inputs={"x": "x:0"})
+    with pytest.raises(BadInput, match=r"`inputs` are named without `outputs`.*name `outputs` as well"):
+        read_source(served(tmp_path, two_signatures, options))
+
+
 def test_sparse_input_is_its_three_tensors(tmp_path: Path) -> None:
     """A sparse tensor becomes indices, values and dense shape, as in TensorFlow's loader, and the model answers."""
 
@@ -319,3 +326,57 @@ def test_misspelt_tensor_gets_a_near_one(tmp_path: Path, saved: Saver, side: str
     with pytest.raises(BadInput, match="no tensor 'score:0'") as caught:
         guessed(tmp_path, saved, **{side: {"y": "score:0"}})
     assert "'scores'" in caught.value.remedy
+
+
+def test_signature_without_outputs_costs_itself_alone(tmp_path: Path) -> None:
+    """What answers nothing is left out with a finding, since there is nothing of it to prove."""
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        return {"train": signature({"x": x}, {}), "serving_default": signature({"x": x}, {"y": x * 2})}
+
+    source = read_source(served(tmp_path, build))
+    assert [one.key for one in source.signatures] == ["serving_default"]
+    (finding,) = source.findings
+    assert (finding.code, "has no outputs" in finding.cause) == ("signature_broken", True)
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_handles_are_no_tensors_of_a_signature(tmp_path: Path, side: str) -> None:
+    """A variable's handle cannot be taken or returned: it is refused before any work, by its name."""
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        w = v1.get_variable("w", initializer=np.eye(2, dtype=np.float32), use_resource=True)
+        y = tf.matmul(x, w)
+        handle = {"w": w.handle}
+        given, said = ({"x": x} | handle, {"y": y}) if side == "inputs" else ({"x": x}, {"y": y} | handle)
+        return {"serving_default": signature(given, said)}
+
+    with pytest.raises(BadInput, match="w:0 is the handle of a resource"):
+        read_source(served(tmp_path, build))
+
+
+def test_what_depends_on_state_alone_is_said(saved: Saver) -> None:
+    """A guess takes no output that no input reaches: a finding names it, and not the readers of variables."""
+
+    def build() -> None:
+        x, count, _ = v1.placeholder(tf.float32, [None, 2], name="x"), ref("count", 0.0), ref("unused", 1.0)
+        tf.identity(v1.assign_add(count, 1.0), name="calls")
+        tf.square(x, name="y")
+
+    source = read_source(saved(build))
+    assert [spec.tensor for spec in source.signatures[0].outputs] == ["y:0"]
+    (finding,) = (one for one in source.findings if one.code == "state_not_asked")
+    assert finding.cause.startswith("calls:0 depend")
+
+
+def test_named_outputs_leave_nothing_unasked(saved: Saver) -> None:
+    """Who names the outputs is not told of others."""
+
+    def build() -> None:
+        tf.square(v1.placeholder(tf.float32, [None, 2], name="x"), name="y")
+        tf.identity(ref("count", 0.0), name="calls")
+
+    request = request_of(Path(saved(build).directory), ArtifactOptions(outputs={"y": "y"}))
+    assert "state_not_asked" not in {one.code for one in read_source(request).findings}

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from job.engine.graph import Graph
 from job.engine.interface.switches import find_switches, findings, inference_value
+from job.engine.samples.making import candidates
 from job.records import ArtifactOptions
 from tests.engine.interface.test_signatures import served, signature
 from tests.engine.models import Saver, assert_same, converted, graph_of, ref, request_of, v1
@@ -156,6 +157,23 @@ def test_dropout_that_divides_is_kept() -> None:
         tf.divide(x, 1.0 - v1.placeholder(tf.float32, [], name="dropout_rate"))
 
     assert find_switches(Graph(graph_of(build))) == {"dropout:0": 1.0, "dropout_rate:0": 0.0}
+
+
+def test_what_only_sounds_like_dropout_is_data(saved: Saver, tmp_path: Any) -> None:
+    """A number named for dropping stays an input where no random number meets it, and is sampled as data is."""
+
+    def build() -> None:
+        x, fell = v1.placeholder(tf.float32, [None, 2], name="x"), v1.placeholder(tf.float32, [], name="price_drop")
+        rate = v1.placeholder(tf.float32, [], name="drop_rate")
+        kept = tf.cast(tf.random.uniform(tf.shape(x)) >= rate, tf.float32)
+        tf.add(x * kept, fell, name="y")
+
+    request = saved(build)
+    model = converted(request, tmp_path)
+    assert [spec.tensor for spec in model.signature().inputs] == ["x:0", "price_drop:0"]
+    assert model.source.switches == {"drop_rate:0": 0.0}
+    sample = next(next(candidates(model.source, model.signature(), 1)))
+    assert sample.feeds[1] != 0
 
 
 def test_switch_of_one_element_keeps_its_shape(saved: Saver, tmp_path: Any) -> None:

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.graph import Graph
 from job.engine.interface.switches_by_use import find_by_use
-from job.engine.source_graph import read_source
 from tests.engine.models import Build, Saver, graph_of, ref, v1
 
 

@@ -35,6 +35,19 @@ def test_code_is_refused_unless_allowed() -> None:
     assert todays(config, "2.2.4", ALLOWED)["config"]["layers"][1]["class_name"] == "Lambda"
 
 
+@pytest.mark.parametrize(
+    "kind", ["TFOpLambda", "SlicingOpLambda", "ClassMethod", "ResidualWrapper", "DropoutWrapper", "TextVectorization"]
+)
+def test_classes_that_run_or_read_what_a_file_says_are_unknown(kind: str) -> None:
+    """Keras 2 has layers that call any function of TensorFlow, load bytecode or open files; TensorFlow 1 had none."""
+    cell = {
+        "class_name": kind,
+        "config": {"name": "cell", "residual_fn_type": "lambda", "residual_fn": ["", None, None]},
+    }
+    with pytest.raises((BadInput, Refused), match="cell"):
+        todays(sequential({"class_name": "RNN", "config": {"name": "outer", "cell": cell}}), "2.2.4", OPTIONS)
+
+
 def test_bytecode_of_another_python_is_bad_input() -> None:
     """Allowed code of another Python is said to be just that, and is not run."""
     with pytest.raises(BadInput, match="bytecode of another Python"):
@@ -56,6 +69,12 @@ def test_unknown_layers_and_functions_are_named(layer: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="odd") as caught:
         todays(sequential(dense(), layer), "2.2.4", OPTIONS)
     assert "SavedModel" in caught.value.remedy
+
+
+def test_class_that_is_no_name_is_bad_input() -> None:
+    """A configuration may hold anything where a name belongs."""
+    with pytest.raises(BadInput, match="malformed"):
+        todays(sequential(dense(), {"class_name": {"a": 1}, "config": {"name": "odd"}}), "2.2.4", OPTIONS)
 
 
 def test_training_parts_are_dropped() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.lift import lift
-from job.engine.source_graph import read_source
 from job.errors import BadInput
 from job.requests import SourceRequest
 from tests.engine.keras.models import DENSE, GOLDENS, dense, golden, request, sequential, write
@@ -149,6 +149,27 @@ def test_weights_in_another_order_go_by_name(tmp_path: Path) -> None:
     same = {"dense": {"dense/bias:0": np.ones([2], "f4"), "dense/kernel:0": np.zeros([3, 2], "f4")}}
     state = lift(read_source(write(tmp_path, sequential(dense()), same)), allow_nonfinite=False).state
     assert state["dense/bias"].numpy().tolist() == [1, 1]
+
+
+def test_inner_layers_that_were_frozen_when_saved_get_their_own_weights(tmp_path: Path) -> None:
+    """Keras stores frozen weights after the others: by their order alone two equal layers would be swapped."""
+    second = dense(name="second", units=3)
+    del second["config"]["batch_input_shape"]
+    inner = sequential(dense(name="first", units=3), second)
+    inner["config"]["name"] = "inner"
+    stored = {
+        f"{name}/{kind}:0": np.full(shape, value, "f4")
+        for name, value in (("second", 2), ("first", 1))
+        for kind, shape in (("kernel", [3, 3]), ("bias", [3]))
+    }
+    request = write(tmp_path, sequential(inner), {"inner": stored})
+    state = lift(read_source(request), allow_nonfinite=False).state
+    assert {name: variable.numpy().max() for name, variable in state.items()} == {
+        "first/kernel": 1,
+        "first/bias": 1,
+        "second/kernel": 2,
+        "second/bias": 2,
+    }
 
 
 def test_no_shape_is_bad_input(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from job.errors import JobError, UsageError, from_record
-from job.records import ArtifactOptions, ConvertResult, Format, ParityResult
+from job.records import ArtifactOptions, ConvertResult, Format
 from job.requests import ConvertRequest, SourceRequest, VerifyRequest
+from job.results import ParityResult
 from job.workers import Forkserver
 
 SOURCE = Path(__file__).with_name("acme_ops.cc")

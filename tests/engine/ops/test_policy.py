@@ -18,7 +18,8 @@ BoostedTreesQuantileStreamResourceFlush BoostedTreesQuantileStreamResourceGetBuc
 BoostedTreesQuantileStreamResourceHandleOp BoostedTreesSerializeEnsemble BoostedTreesTrainingPredict
 BoostedTreesUpdateEnsemble BoostedTreesUpdateEnsembleV2 Case CheckNumerics CheckNumericsV2 CudnnRNN CudnnRNNBackprop
 CudnnRNNBackpropV2 CudnnRNNBackpropV3 CudnnRNNV2 CudnnRNNV3 DatasetToSingleElement DestroyResourceOp DeviceIndex
-DisableCopyOnRead Empty GuaranteeConst HashTable HashTableV2 If InitializeTableV2 IsBoostedTreesEnsembleInitialized
+DeepCopy DisableCopyOnRead Empty GuaranteeConst HashTable HashTableV2 If InitializeTableV2
+IsBoostedTreesEnsembleInitialized
 IsBoostedTreesQuantileStreamResourceInitialized Iterator IteratorFromStringHandle IteratorFromStringHandleV2
 IteratorGetNext IteratorGetNextAsOptional IteratorGetNextSync IteratorToStringHandle IteratorV2
 LearnedUnigramCandidateSampler LogUniformCandidateSampler LookupTableExportV2 LookupTableFindV2 LookupTableImportV2
@@ -170,6 +171,46 @@ def test_host_op_behind_functions_is_refused() -> None:
     graph = Graph(graph_of(build))
     with pytest.raises(Refused, match="ReadFile"):
         check_ops(graph, graph.ancestors(["y"]))
+
+
+def library(graph_def: graph_pb2.GraphDef, *functions: tuple[str, str]) -> None:
+    """Give a graph functions of one node each, (name, op)."""
+    for name, op in functions:
+        function = graph_def.library.function.add()
+        function.signature.name = name
+        function.node_def.add(name="inner", op=op)
+
+
+def test_gradient_that_the_library_gives_a_function_is_looked_into() -> None:
+    """`SymbolicGradient` of a harmless function runs what the file calls its gradient (tried: it wrote a file)."""
+    graph_def = graph_pb2.GraphDef()
+    graph_def.node.add(name="y", op="SymbolicGradient").attr["f"].func.name = "harmless"
+    library(graph_def, ("harmless", "Neg"), ("its_gradient", "WriteFile"))
+    graph_def.library.gradient.add(function_name="harmless", gradient_func="its_gradient")
+    with pytest.raises(Refused, match="WriteFile"):
+        check_ops(Graph(graph_def), ["y"])
+
+
+def test_function_that_implements_the_same_is_looked_into() -> None:
+    """Grappler may put another function of the same ``api_implements`` in the place of the one that is called."""
+    graph_def = graph_pb2.GraphDef()
+    graph_def.node.add(name="y", op="StatefulPartitionedCall").attr["f"].func.name = "harmless"
+    library(graph_def, ("harmless", "Neg"), ("other", "WriteFile"))
+    for function in graph_def.library.function:
+        function.attr["api_implements"].s = b"the same"
+    with pytest.raises(Refused, match="WriteFile"):
+        check_ops(Graph(graph_def), ["y"])
+
+
+def test_function_given_to_a_function_is_looked_into() -> None:
+    """A called function may take another one as an attribute of its own, and call that."""
+    graph_def = graph_pb2.GraphDef()
+    called = graph_def.node.add(name="y", op="StatefulPartitionedCall").attr["f"].func
+    called.name = "harmless"
+    called.attr["body"].func.name = "given"
+    library(graph_def, ("harmless", "Neg"), ("given", "WriteFile"))
+    with pytest.raises(Refused, match="WriteFile"):
+        check_ops(Graph(graph_def), ["y"])
 
 
 def test_python_body_is_refused_where_it_is_needed() -> None:

@@ -11,8 +11,9 @@ from job.engine.proof.verifying import _as_run as as_run
 from job.engine.proof.verifying import verify
 from job.engine.run_errors import message_of
 from job.errors import BadInput, UsageError
-from job.records import ArtifactOptions, OutputParity, ParityResult
+from job.records import ArtifactOptions
 from job.requests import SourceRequest, VerifyRequest
+from job.results import OutputParity, ParityResult
 from tests.engine.models import Saver, converted, ref, request_of, v1
 
 KERNEL = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
@@ -326,3 +327,85 @@ def test_example_alone_is_compared_beside_outputs_of_the_whole_batch(saved: Save
     request = request_of(Path(saved(build).directory), options)
     result = verified(request, converted(request, tmp_path).directory)
     assert any("batch_dependent" in note for note in result.notes)
+
+
+def test_state_that_a_function_writes_is_no_chance(saved: Saver, tmp_path: Path) -> None:
+    """A counter in a library function is compared call by call from the same start, and not by distribution."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        count = v1.get_variable("count", initializer=0.0, use_resource=True)
+        counted = tf.function(lambda value: value + count.assign_add(1.0), autograph=False)
+        tf.identity(counted(x), name="y")
+
+    request = saved(build)
+    result = verified(request, converted(request, tmp_path).directory)
+    assert {(output.verdict, output.method) for output in result.outputs} == {("passed", "values")}
+    assert result.notes == ()
+
+
+def test_zeros_alone_are_named(saved: Saver, tmp_path: Path) -> None:
+    """An output that no sample makes anything but zero passes with a note; other samples of a kind are tried first."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, None], name="x")
+        tf.nn.relu(x - 1e6, name="never")
+        tf.maximum(x, 0.0, name="often")
+
+    options = ArtifactOptions(outputs={"never": "never", "often": "often"})
+    request = request_of(Path(saved(build).directory), options)
+    result = verified(request, converted(request, tmp_path).directory)
+    assert result.verdict == "passed"
+    (note,) = (note for note in result.notes if "zero in every sample" in note)
+    assert note.startswith("serving_default/never: ")
+
+
+def test_variants_are_not_run(saved: Saver, tmp_path: Path) -> None:
+    """A list of tensors as an output can be neither fetched nor compared: said, and nothing is called passed."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        tf.raw_ops.TensorListFromTensor(tensor=x, element_shape=[4], name="held")
+
+    options = ArtifactOptions(outputs={"held": "held"})
+    request = request_of(Path(saved(build).directory), options)
+    result = verified(request, converted(request, tmp_path).directory)
+    assert result.verdict == "not_run"
+    assert "held:0 is a variant" in result.reason
+
+
+def test_goldens_of_a_counter_are_of_its_first_call(saved: Saver, tmp_path: Path) -> None:
+    """Recorded outputs are held against a candidate whose state the samples have not changed yet."""
+
+    def build() -> None:
+        x, count = v1.placeholder(tf.float32, [None, 4], name="x"), ref("count", 0.0)
+        tf.add(x, v1.assign_add(count, 1.0) * 1.0, name="y")
+
+    request = saved(build)
+    model = converted(request, tmp_path)
+    x = np.zeros((2, 4), np.float32)
+    np.savez(tmp_path / "samples.npz", x=x)
+    options = ArtifactOptions(samples=str(tmp_path / "samples.npz"), goldens=goldens(tmp_path, y=x + 1))
+    result = verified(replace(request, options=options), model.directory)
+    assert {output.output: output.verdict for output in result.outputs} == {"y": "passed", "y (golden)": "passed"}
+
+
+def test_candidate_that_refuses_recorded_samples_has_failed(saved: Saver, tmp_path: Path) -> None:
+    """Goldens that cannot be compared since the candidate fails are a failure, and no crash."""
+    x = np.zeros((2, 4), np.float32)
+    np.savez(tmp_path / "samples.npz", x=x)
+    options = ArtifactOptions(samples=str(tmp_path / "samples.npz"), goldens=goldens(tmp_path, logits=x[:, :3]))
+    request = replace(saved(linear), options=options)
+    model = converted(request, tmp_path)
+    loaded = tf.saved_model.load(str(model.directory))
+    (variable,) = loaded.signatures["serving_default"].variables
+
+    def refuse(x: Any) -> dict[str, Any]:
+        with tf.control_dependencies([tf.raw_ops.Assert(condition=tf.shape(x)[0] > 99, data=["no"])]):
+            return {"logits": x @ variable, "probabilities": x @ variable}
+
+    broken = tf.function(refuse, input_signature=[tf.TensorSpec([None, 4], name="x")])
+    loaded.broken = broken
+    tf.saved_model.save(loaded, str(model.directory), signatures={"serving_default": broken})
+    result = verified(request, model.directory)
+    assert {output.output: output.verdict for output in result.outputs}["logits (golden)"] == "failed"

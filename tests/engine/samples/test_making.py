@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.samples.making import Sample, candidates, recorded
-from job.engine.source_graph import SourceGraph, read_source
+from job.engine.source_graph import SourceGraph
 from job.errors import UsageError
 from job.records import ArtifactOptions, Signature, TensorSpec
 from job.requests import SourceRequest

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.samples.sizes import Sizes, concrete, implied
-from job.engine.source_graph import read_source
 from tests.engine.models import Saver, ref, v1
 
 IMAGE = np.ones([3, 3, 2, 1], np.float32)
@@ -51,3 +51,9 @@ def test_free_sizes_are_as_the_graph_needs(saved: Saver, shape: Any, use: Callab
 def test_free_sizes_get_numbers(shape: Any, wanted: Any) -> None:
     """The batch stands first; images are square; other dimensions are lengths; known ones stay."""
     assert concrete(shape, Sizes(batch=4, spatial=64, length=8)) == wanted
+
+
+def test_vector_is_as_long_as_its_constant_shape_asks(saved: Saver) -> None:
+    """A vector that is reshaped to so many numbers holds so many: an example that a queue hands over alone."""
+    source = read_source(saved(lambda: tf.reshape(v1.placeholder(tf.float32, [None], name="x"), [1, 6], name="y")))
+    assert implied(source, source.signatures[0].inputs[0]) == (6,)

@@ -4,10 +4,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.runners import Baseline
 from job.engine.samples.making import candidates
 from job.engine.samples.sparse_inputs import together
-from job.engine.source_graph import SourceGraph, read_source
+from job.engine.source_graph import SourceGraph
 from job.records import ArtifactOptions
 from tests.engine.models import Saver, ref, request_of, v1
 

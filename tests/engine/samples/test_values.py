@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.runners import Baseline
 from job.engine.samples.making import candidates
-from job.engine.source_graph import SourceGraph, read_source
+from job.engine.source_graph import SourceGraph
 from tests.engine.models import Saver, ref, v1
 
 Read = Callable[[Any], Any]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from job.engine.source_graph import read_source
+from job.engine.assembling import read_source
 from job.engine.state.checkpoint import read_tensor, read_values
 from job.errors import BadInput
 from job.requests import SourceRequest

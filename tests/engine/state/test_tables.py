@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job.engine.assembling import read_source
 from job.engine.lift import lift
 from job.engine.runners import Baseline
 from job.engine.samples.vocabulary import words_of
-from job.engine.source_graph import SourceGraph, read_source
+from job.engine.source_graph import SourceGraph
 from job.errors import BadInput, Refused
 from job.records import ArtifactOptions, Format
 from job.requests import SourceRequest

@@ -1,0 +1,38 @@
+"""How a command ends: with an exit code, and with one line on what ended it."""
+
+import sys
+from collections.abc import Callable
+
+import structlog
+
+from job.errors import Internal, JobError, LocalIOError
+from job.logs import LogFormat, Outlet, configure, is_text
+from job.redaction import printable, redacted
+
+log = structlog.get_logger()
+
+
+def ended(work: Callable[[], int], log_format: LogFormat) -> int:
+    """Do a command's work and return its exit code; what ends it is told in one line."""
+    configure(log_format)
+    try:
+        return work()
+    except JobError as error:
+        return _say(error, log_format)
+    except OSError as error:
+        what, where = f"local file error: {error.strerror or error}", str(error.filename or "")
+        return _say(LocalIOError(what, where=where, remedy="check the file system"), log_format)
+    except Exception as error:  # a bug of ours; the contract has no code 1
+        log.exception("bug")
+        return _say(Internal(f"{type(error).__name__}: {error}", remedy="please report it with the log"), log_format)
+
+
+def _say(error: JobError, log_format: LogFormat) -> int:
+    if is_text(log_format):
+        _stderr.line(printable(redacted(f"{error.code_name}: {error}")))
+    else:
+        log.error("job_failed", code=error.exit_code, name=error.code_name, reason=str(error))
+    return error.exit_code
+
+
+_stderr = Outlet(lambda: sys.stderr)

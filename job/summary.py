@@ -1,0 +1,65 @@
+"""What a run leaves behind beside its artifacts: ``_runs/<run>/shard-<n>.json``, and an index of the reports."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from job import codec
+from job.errors import JobError
+from job.records import ArtifactReport, LeftAlone
+from job.report import render_index
+from job.storage.base import Storage
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """What one shard of a run ended with.
+
+    `left_alone` is what is no part of any artifact: in the archives of this shard, and of the
+    source itself where it is the first one.
+    """
+
+    run: str
+    shard_index: int
+    shard_count: int
+    exit_code: int
+    wall_s: float
+    reports: tuple[ArtifactReport, ...]
+    left_alone: tuple[LeftAlone, ...] = ()
+
+    @property
+    def index(self) -> str:
+        """Return where the index of the reports lies, below the destination."""
+        return f"_runs/{self.run}/index-{self.shard_index}.html"
+
+
+def new_run() -> str:
+    """Return a name for a run that no other one has; names sort by time."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+
+
+def publish_summary(dest: Storage, summary: RunSummary) -> None:
+    """Publish what a run ended with; that this fails changes nothing about what is published."""
+    document = f"_runs/{summary.run}/shard-{summary.shard_index}.json"
+    index = render_index(summary.reports, left_alone=summary.left_alone, links=_links(summary.reports))
+    try:
+        dest.replace(document, codec.dumps(summary, indent=2).encode() + b"\n")
+        dest.replace(summary.index, index.encode())
+    except JobError as error:
+        log.warning("summary_upload_failed", reason=str(error))
+
+
+def counts(reports: Sequence[ArtifactReport]) -> dict[str, int]:
+    """Return how many artifacts ended with each status."""
+    statuses = [report.status for report in reports]
+    return {status: statuses.count(status) for status in ("published", "already_published", "not_published")}
+
+
+def _links(reports: Sequence[ArtifactReport]) -> dict[str, str]:
+    """Return where each report lies, seen from the run's index."""
+    return {report.artifact.name: f"../../{report.place}/report.html" for report in reports if report.place}
