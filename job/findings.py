@@ -133,7 +133,8 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
     "random_in_graph": FindingKind(
         severity="warning",
         meaning="Random numbers are drawn at inference: the same input gets another answer each time.",
-        action="Nothing, if the model samples; for noise of training, export the inference graph.",
+        action="Nothing, if the model samples; for noise of training, try `--dropout off`, "
+        "or export the inference graph.",
     ),
     "second_signature": FindingKind(
         severity="info",

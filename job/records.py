@@ -99,7 +99,7 @@ class ArtifactOptions:
     allow_nonfinite: bool = False
     allow_lambda: bool = False
     batch_norm: Literal["as_saved", "auto", "inference"] = "auto"
-    dropout: Literal["off", "as_saved"] = "off"
+    dropout: Literal["auto", "off", "as_saved"] = "auto"
     ema: Literal["off", "on"] = "off"
     free_batch: bool = False
     op_libraries: tuple[str, ...] = ()

@@ -169,7 +169,7 @@ def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scrat
         allow_nonfinite=options.allow_nonfinite or settings.allow_nonfinite,
         allow_lambda=options.allow_lambda or settings.allow_lambda,
         batch_norm=options.batch_norm if settings.batch_norm == "auto" else settings.batch_norm,
-        dropout=options.dropout if settings.dropout == "off" else settings.dropout,
+        dropout=options.dropout if settings.dropout == "auto" else settings.dropout,
         ema="on" if settings.ema == "on" else options.ema,
         free_batch=options.free_batch or settings.free_batch,
         op_libraries=_op_libraries(settings, options, scratch),

@@ -55,8 +55,10 @@ class Settings:
         "inference: let batch norm that was left in training mode use its moving statistics; "
         "auto: only in a graph that trained the model, where all of them are there.",
     )
-    dropout: Literal["off", "as_saved"] = _knob(
-        "off", "as_saved: leave on what dropout a graph was saved with, for models that are meant to guess."
+    dropout: Literal["auto", "off", "as_saved"] = _knob(
+        "auto",
+        "off: switch off the dropout that a graph was saved with; as_saved: leave it on; "
+        "auto: off, but for frozen graphs whose seeds repeat their answers.",
     )
     ema: Literal["off", "on"] = _knob(
         "off", "on: take the moving averages that a checkpoint holds in place of the weights that they are of."

@@ -42,6 +42,14 @@ def findings(subject: Subject) -> Iterator[Finding]:
         yield from check(subject)
 
 
+def _without_dropout(graph: Graph, options: ArtifactOptions) -> tuple[Graph, frozenset[str]]:
+    """Switch dropout off; by itself not where a frozen graph has answers that can be kept: its seeds repeat them."""
+    if options.dropout == "as_saved":
+        return graph, frozenset()
+    is_frozen = not any(graph.of_type(*VARIABLE_OPS))
+    return dropout.switch_off(graph, repeatable=options.dropout == "off" or not is_frozen)
+
+
 def in_inference_mode(
     graph: Graph,
     signatures: tuple[Signature, ...],
@@ -55,7 +63,7 @@ def in_inference_mode(
     model is changed, where all of it can be and has statistics: some models never update them, and use those of the
     batch at inference too (pix2pix). Raises `BadInput` where it was asked for and cannot.
     """
-    graph, products = dropout.switch_off(graph) if options.dropout == "off" else (graph, frozenset[str]())
+    graph, products = _without_dropout(graph, options)
     path = path_of(graph, signatures, switches)
     said = tuple(dropout.findings(products & path.nodes))
     norms = find_training_mode(path) if options.batch_norm != "as_saved" else []

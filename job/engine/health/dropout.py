@@ -12,9 +12,13 @@ from job.engine.interface.switches import PLACEHOLDERS
 from job.records import Finding
 
 
-def switch_off(graph: Graph) -> tuple[Graph, frozenset[str]]:
-    """Return the graph without its baked-in dropout, changed in place, and the nodes that ended one."""
+def switch_off(graph: Graph, *, repeatable: bool = True) -> tuple[Graph, frozenset[str]]:
+    """Return the graph without its baked-in dropout, changed in place, and the nodes that ended one.
+
+    `repeatable` says whether that goes too whose random numbers a seed repeats in each session.
+    """
     left_on = [place for place in dropouts(graph) if _is_left_on(graph, place)]
+    left_on = [place for place in left_on if repeatable or not _is_seeded(graph.nodes[place.source])]
     for place in left_on:
         _become_identity(graph.nodes[place.product], place.data)
     if not left_on:
@@ -61,6 +65,10 @@ def _is_left_on(graph: Graph, place: Dropout) -> bool:
     """Whether dropout is on for good: nothing that is fed decides about it, and it does not keep everything."""
     fed = _is_placeholder(graph, place.control) or any(_guards(graph, place))
     return not fed and scalar(graph, place.control) != place.off
+
+
+def _is_seeded(node: NodeDef) -> bool:
+    return any(name in node.attr and node.attr[name].i for name in ("seed", "seed2"))
 
 
 def _become_identity(node: NodeDef, data: Edge) -> None:

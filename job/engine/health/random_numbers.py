@@ -30,8 +30,8 @@ def random_in_graph(subject: Subject) -> Iterator[Finding]:
             code="random_in_graph",
             cause=f"{len(left)} nodes draw random numbers at inference ({kinds}; first {left[0].name}): "
             "the same input gets another answer each time",
-            remedy="right for a model that samples; for noise of training, export the inference graph, or name what "
-            "comes behind it under `inputs` in the manifest",
+            remedy="right for a model that samples; for noise of training, try --dropout off, or export the inference "
+            "graph, or name what comes behind it under `inputs` in the manifest",
             severity="warning",
         )
 

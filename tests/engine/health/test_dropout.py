@@ -11,6 +11,8 @@ from job.engine.assembling import read_source
 from job.engine.graph import Graph
 from job.engine.health.dropout import find_controls, findings, switch_off
 from job.engine.runners import Baseline
+from job.records import ArtifactOptions, Format
+from job.requests import SourceRequest
 from tests.engine.models import Saver, converted, graph_of, outputs, ref, v1
 
 X = np.linspace(-1, 1, 200, dtype=np.float32).reshape(20, 10)
@@ -250,4 +252,22 @@ def test_dropout_stays_on_if_it_shall(saved: Saver) -> None:
     kept = read_source(replace(request, options=replace(request.options, dropout="as_saved")))
     assert [finding.code for finding in kept.findings if "random" in finding.code] == ["random_in_graph"]
     assert kept.graph.nodes["dropout/mul_1"].op == "Mul"
-    assert read_source(request).graph.nodes["dropout/mul_1"].op == "Identity"
+    off = replace(request, options=replace(request.options, dropout="off"))
+    assert read_source(off).graph.nodes["dropout/mul_1"].op == "Identity"
+
+
+@pytest.mark.parametrize("seed", [7, 0])
+def test_frozen_dropout_stays_on_if_a_seed_repeats_it(tmp_path: Path, seed: int) -> None:
+    """By itself the job keeps what can be kept exactly; without a seed, or when told so, dropout goes."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 10], name="x")
+        uniform = tf.raw_ops.RandomUniform(shape=tf.shape(x), dtype=tf.float32, seed=seed, seed2=0)
+        kept = tf.cast(uniform >= tf.constant(0.4), tf.float32)
+        tf.multiply(x * tf.constant(1 / 0.6), kept, name="y")
+
+    (tmp_path / "frozen.pb").write_bytes(graph_of(build).SerializeToString())
+    request = SourceRequest(format=Format.GRAPH_DEF, directory=str(tmp_path), entry="frozen.pb")
+    off = replace(request, options=ArtifactOptions(dropout="off"))
+    assert read_source(request).graph.nodes["y"].op == ("Mul" if seed else "Identity")
+    assert read_source(off).graph.nodes["y"].op == "Identity"
