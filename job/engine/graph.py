@@ -6,6 +6,7 @@ from itertools import takewhile
 from typing import Any, NamedTuple, TypeAlias
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
+from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.python.framework import op_def_registry, tensor_util
 
 from job.errors import BadInput
@@ -68,6 +69,11 @@ class Graph:
                     found[edge.node].append((node.name, index, edge.output))
             self._consumers = dict(found)
         return self._consumers.get(name, [])
+
+    @property
+    def functions(self) -> dict[str, FunctionDef]:
+        """Return the library's functions by name."""
+        return {function.signature.name: function for function in self.graph_def.library.function}
 
     def of_type(self, *ops: str) -> Iterator[NodeDef]:
         """Yield the nodes of the given op types."""

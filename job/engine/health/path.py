@@ -70,7 +70,7 @@ class Path:
 
     def functions(self) -> list[FunctionDef]:
         """Return the functions of the library that can be called, by others too."""
-        library = {function.signature.name: function for function in self.graph.graph_def.library.function}
+        library = self.graph.functions
         if not library:
             return []
         found, queue = dict[str, FunctionDef](), [name for node in self.nodes for name in self._called(node)]

@@ -39,7 +39,7 @@ def check_runnable(graph: Graph, needed: Iterable[str], device: Device = "any") 
 
 def reachable(graph: Graph, needed: list[str]) -> Iterator[tuple[str, NodeDef]]:
     """Yield the needed nodes, and those of every function that they can run, each with its caller's name."""
-    library = {function.signature.name: function for function in graph.graph_def.library.function}
+    library = graph.functions
     instead = _stand_ins(graph.graph_def.library)
     seen = set[str]()
     queue = [(name, graph.nodes[name]) for name in needed]
@@ -84,8 +84,7 @@ def _fault(graph: Graph, node: NodeDef, device: Device) -> str:
     """Return why a node cannot run; empty where it can."""
     definition = op_def_registry.get(node.op)
     if definition is None:
-        is_function = any(node.op == function.signature.name for function in graph.graph_def.library.function)
-        return "" if is_function else "not registered"
+        return "" if node.op in graph.functions else "not registered"
     if not has_kernel(node, device):
         alone = " on the CPU, but on a GPU" if has_kernel(node) else ""
         return f"no kernel{constrained(node)}{alone}"

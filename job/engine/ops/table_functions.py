@@ -21,7 +21,7 @@ MAKING_OPS: Final = frozenset({*TABLE_OPS, *FILLING_OPS})
 
 def inline_tables(graph: Graph) -> Graph:
     """Replace, in place, the calls of one result at most that make or fill a table."""
-    library = {function.signature.name: function for function in graph.graph_def.library.function}
+    library = graph.functions
     queue = [call for call in graph.of_type(*CALLS) if _makes_table(graph, call)] if library else []
     if not queue:
         return graph
