@@ -12,7 +12,7 @@ from job.survey import DATA_FILE, Survey
 
 _PART: Final = re.compile(rf"(.*?)(\.meta|\.index|{DATA_FILE.pattern})", re.DOTALL)
 _V1_SHARD: Final = re.compile(r"-(\d{5})-of-(\d{5})")
-_META_KINDS: Final = (Kind.META_GRAPH, Kind.META_GRAPH_TEXT)
+META_KINDS: Final = (Kind.META_GRAPH, Kind.META_GRAPH_TEXT)
 _STAND_INS: Final = (
     Kind.GIT_LFS_POINTER,
     Kind.HTML,
@@ -67,7 +67,7 @@ def file_faults(survey: Survey, checkpoint: Checkpoint) -> Iterator[JobError]:
     """Yield an error for every file that is there and is not what its name says."""
     for part, stored in checkpoint.parts.items():
         if part == ".meta":
-            yield from survey.faults(stored, _META_KINDS)
+            yield from survey.faults(stored, META_KINDS)
         elif part == ".index":
             yield from survey.faults(stored, (Kind.CHECKPOINT_INDEX,))
         elif DATA_FILE.match(part):
@@ -104,21 +104,6 @@ def incomplete(survey: Survey, checkpoint: Checkpoint, missing: Sequence[str], s
     )
 
 
-def without_graph(survey: Survey, checkpoint: Checkpoint, metas: Sequence[str], graphs: Sequence[str] = ()) -> BadInput:
-    """Return the error for weights without a graph; beside it are other checkpoints' `metas`, and several `graphs`."""
-    meta = f"{checkpoint.name}.meta"
-    if graphs:
-        what = f"a checkpoint without {meta}, and the graphs beside it differ: {shown(graphs)}"
-        return BadInput(what, where=survey.where(checkpoint.prefix), remedy="leave only its own graph beside it")
-    copy = f"; if {shown(metas)} holds the same graph, copy it to that name" if metas else ""
-    return Incomplete(
-        f"a checkpoint without its graph: {meta} is missing, and weights alone cannot be converted yet",
-        where=survey.where(checkpoint.prefix),
-        remedy=f"put {meta} or the graph as a GraphDef (.pb, .pbtxt) beside it, and name their directory as the source,"
-        f" or give a frozen GraphDef or a SavedModel{copy}",
-    )
-
-
 def shown(names: Sequence[str]) -> str:
     """Return names for a message: not more than a line takes."""
     more = len(names) - _NAMES_SHOWN
@@ -143,7 +128,7 @@ def _is_told(survey: Survey, checkpoint: Checkpoint) -> bool:
     return (
         any(DATA_FILE.match(part) for part in kinds)
         or kinds.keys() >= {".meta", ".index"}
-        or kinds.get(".meta") in _META_KINDS
+        or kinds.get(".meta") in META_KINDS
         or kinds.get(".index") is Kind.CHECKPOINT_INDEX
         or Kind.CHECKPOINT_V1 in kinds.values()
     )

@@ -1,5 +1,6 @@
 """What lies beside a model and belongs to it: vocabularies, a Keras model's architecture, a checkpoint's graph."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -17,6 +18,7 @@ TRAINING_GRAPH: Final = "graph.pbtxt"
 """What TensorFlow's trainers write beside their checkpoints, each of which has its own ``.meta`` as a rule."""
 
 _GRAPH_SUFFIXES: Final = (".pb", ".pbtxt")
+_CONFIG: Final = re.compile(r"config[^/]*\.json$")
 _TEXT_COUNT: Final = 100  # more is a data set
 _SINGLE: Final = (Format.ARCHIVE, Format.UNREADABLE)
 _ARCHITECTURES: Final = ("model", "architecture", "config", "model_config", "model_architecture")
@@ -57,6 +59,12 @@ def architecture_of(survey: Survey, weights: StoredObject) -> tuple[StoredObject
         return (named,)
     some = tuple(islice((stored for other, stored in files.items() if other.endswith(".json")), 2))
     return some if len(some) == 1 else ()
+
+
+def configs_of(survey: Survey, prefix: str) -> tuple[StoredObject, ...]:
+    """Return what says how a checkpoint's model was built, as ``bert_config.json`` does."""
+    files = survey.directories[_split(prefix)[0]].values()
+    return tuple(stored for stored in files if _CONFIG.search(stored.key) and is_text(stored))
 
 
 def exported_assets(survey: Survey, prefix: str) -> tuple[StoredObject, ...]:

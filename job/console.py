@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from job import wording
+from job.forms import is_bare
 from job.inspection import Inspected
 from job.logs import Outlet, is_terminal
 from job.records import Artifact, ArtifactReport, Finding, Format, Listing, Signature, SourceSummary
@@ -149,6 +150,8 @@ def _summary_row(report: ArtifactReport) -> Row:
 def _listing_row(artifact: Artifact) -> Row:
     problem = artifact.problem
     plan = "open, and convert what it holds" if artifact.format is Format.ARCHIVE else "convert, verify, publish"
+    if is_bare(artifact):
+        plan = "a checkpoint without its graph: convert, if its architecture is known"
     if problem:
         plan = f"nothing, code {problem.exit_code}: {wording.error(problem)}"
     return (artifact.name, wording.FORMAT_NAMES[artifact.format], wording.size(artifact.size_bytes), plan)

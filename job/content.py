@@ -1,5 +1,6 @@
 """What a file is, told by its first bytes and never by its name."""
 
+import hashlib
 import re
 import tarfile
 import zlib
@@ -62,6 +63,7 @@ class Content:
 
     `shard_count` is a checkpoint index's number of data files. Of a GraphDef, `nodes` are the
     first ones, each as its name and op, and `has_variables` says that some were seen: such a graph is not frozen.
+    `digest` is the SHA-256 of what was seen of a checkpoint's index, all of most.
     """
 
     kind: Kind
@@ -69,6 +71,7 @@ class Content:
     shard_count: int = 0
     nodes: tuple[str, ...] = ()
     has_variables: bool = False
+    digest: str = ""
 
 
 _GIVE_ORIGIN: Final = "give the SavedModel, frozen GraphDef or checkpoint with .meta that it was made from"
@@ -185,7 +188,8 @@ def _by_table(head: bytes, size_bytes: int) -> Content:
     damage = "it is truncated: the end of the table is missing" if is_cut else ""
     match header.fields:
         case (Field(number=1, is_bytes=False, value=count), *_) if header.is_valid and count <= _MOST_SHARDS:
-            return Content(kind=Kind.CHECKPOINT_INDEX, damage=damage, shard_count=count)
+            digest = hashlib.sha256(head).hexdigest()
+            return Content(kind=Kind.CHECKPOINT_INDEX, damage=damage, shard_count=count, digest=digest)
         case (Field(number=1, is_bytes=True) as meta,) if meta.is_cut == entries[0].is_cut:
             return Content(kind=Kind.CHECKPOINT_V1, damage=damage)
     return _UNKNOWN

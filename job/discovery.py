@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Final
 
+from job.borrowed_graphs import Copies, copies_in, of_a_copy, of_another_step
 from job.checkpoints import (
     Checkpoint,
     file_faults,
@@ -14,12 +15,12 @@ from job.checkpoints import (
     missing_data,
     shown,
     variables_of,
-    without_graph,
 )
 from job.companions import (
     GRAPH_DEFS,
     TRAINING_GRAPH,
     architecture_of,
+    configs_of,
     exported_assets,
     graph_of,
     is_same_model,
@@ -102,9 +103,10 @@ def _is_wanted(artifact: Artifact, only: str) -> bool:
 def _artifacts(survey: Survey) -> Iterator[Artifact]:
     for root in survey.owned:
         yield _saved_model(survey, root)
+    copies = copies_in(survey)
     for directory in survey.directories:
         checkpoints = find_checkpoints(survey, directory)
-        yield from _checkpoints(survey, directory, checkpoints)
+        yield from _checkpoints(survey, directory, checkpoints, copies)
         taken = {stored.key for checkpoint in checkpoints for stored in checkpoint.parts.values()}
         taken |= set(_graphs_taken(survey, directory, checkpoints))
         for name, stored in survey.directories[directory].items():
@@ -162,35 +164,55 @@ def _saved_model_faults(survey: Survey, root: str, mains: Sequence[StoredObject]
         yield incomplete(survey, variables, missing, ())
 
 
-def _checkpoints(survey: Survey, directory: str, checkpoints: Sequence[Checkpoint]) -> Iterator[Artifact]:
+def _checkpoints(
+    survey: Survey, directory: str, checkpoints: Sequence[Checkpoint], copies: Copies
+) -> Iterator[Artifact]:
     """Yield one directory's checkpoints; data that is all alone may be what another one lacks."""
     missing = {checkpoint.prefix: missing_data(survey, checkpoint) for checkpoint in checkpoints}
     whole = [checkpoint for checkpoint in checkpoints if not checkpoint.is_stray]
     strays = [checkpoint.name + part for checkpoint in checkpoints if checkpoint.is_stray for part in checkpoint.parts]
-    metas = [f"{checkpoint.name}.meta" for checkpoint in checkpoints if ".meta" in checkpoint.parts]
     state = [stored for name, stored in survey.directories[directory].items() if name == "checkpoint"]
     graphs = unfrozen_graphs(survey, directory)
+    companions = {one.prefix: _companions(survey, one, checkpoints, graphs, copies) for one in checkpoints}
+    lent = set[StoredObject]().union(*companions.values())
     for checkpoint in whole if any(missing[checkpoint.prefix] for checkpoint in whole) else checkpoints:
-        has_meta = ".meta" in checkpoint.parts
-        graph = () if has_meta else graph_of(survey, checkpoint.prefix, graphs)
-        names = [survey.name(one.key) for one in graphs]
-        lack = None if has_meta or graph else without_graph(survey, checkpoint, metas, names)
-        faults = _checkpoint_faults(survey, checkpoint, missing[checkpoint.prefix], strays, lack)
-        format_ = Format.META_GRAPH if has_meta else Format.CHECKPOINT
-        objects = [*checkpoint.parts.values(), *state, *graph, *exported_assets(survey, checkpoint.prefix)]
+        if checkpoint.parts.keys() == {".meta"} and lent.issuperset(checkpoint.parts.values()):
+            continue  # it is the graph of those beside it, and no model of its own
+        faults = _checkpoint_faults(survey, checkpoint, missing[checkpoint.prefix], strays)
+        format_ = Format.META_GRAPH if ".meta" in checkpoint.parts else Format.CHECKPOINT
+        objects = [*checkpoint.parts.values(), *state, *companions[checkpoint.prefix]]
         yield _artifact(survey, format_, checkpoint.prefix, objects, faults)
 
 
+def _companions(
+    survey: Survey,
+    checkpoint: Checkpoint,
+    beside: Sequence[Checkpoint],
+    graphs: Sequence[StoredObject],
+    copies: Copies,
+) -> tuple[StoredObject, ...]:
+    """Return what a checkpoint needs besides its own files: a graph where it has none, or several if they differ.
+
+    Without any it is the engine that knows the model by its variables, or does not.
+    """
+    assets = exported_assets(survey, checkpoint.prefix)
+    if ".meta" in checkpoint.parts:
+        return assets
+    graph = (
+        graph_of(survey, checkpoint.prefix, graphs)
+        or of_a_copy(survey, checkpoint, copies)
+        or of_another_step(survey, checkpoint, beside)
+        or graphs
+    )
+    return (*graph, *assets, *configs_of(survey, checkpoint.prefix))
+
+
 def _checkpoint_faults(
-    survey: Survey, checkpoint: Checkpoint, missing: Sequence[str], strays: Sequence[str], lack: JobError | None
+    survey: Survey, checkpoint: Checkpoint, missing: Sequence[str], strays: Sequence[str]
 ) -> Iterator[JobError]:
-    """Yield what is wrong with a checkpoint; `lack` says that its graph is not there."""
     yield from file_faults(survey, checkpoint)
     if missing:
-        names = missing if lack is None else (*missing, f"{checkpoint.name}.meta")
-        yield incomplete(survey, checkpoint, names, () if checkpoint.is_stray else strays)
-    if lack is not None:
-        yield lack
+        yield incomplete(survey, checkpoint, missing, () if checkpoint.is_stray else strays)
 
 
 def _graphs_taken(survey: Survey, directory: str, checkpoints: Sequence[Checkpoint]) -> Iterator[str]:
@@ -273,5 +295,5 @@ def _nothing(survey: Survey, only: str, found: Sequence[Artifact], left_alone: S
     return NoInput(
         f"no TF1 model among the {count} objects listed{example}" if count else "the source is empty: 0 objects listed",
         where=survey.uri,
-        remedy="name a prefix or directory with SavedModels, GraphDefs (.pb, .pbtxt) or checkpoints with their .meta",
+        remedy="name a prefix or directory with SavedModels, GraphDefs (.pb, .pbtxt) or checkpoints",
     )

@@ -19,10 +19,37 @@ class FindingKind:
 
 
 FINDINGS: Final[Mapping[str, FindingKind]] = {
+    "architecture_assumed": FindingKind(
+        severity="warning",
+        meaning="A checkpoint without a graph does not tell this of its model; what the original code did was taken.",
+        action="Compare with answers of the original, `samples` and `goldens` in the manifest, or give its graph by "
+        "`--graph`.",
+    ),
+    "architecture_given": FindingKind(
+        severity="info",
+        meaning="The checkpoint had no graph; the function that `--architecture` names built it, and all names agree.",
+        action="Nothing.",
+    ),
+    "architecture_original": FindingKind(
+        severity="info",
+        meaning="What the original code of a recognised architecture says of its input or its classes.",
+        action="Prepare inputs so: preprocessing is no part of the model.",
+    ),
+    "architecture_recognised": FindingKind(
+        severity="info",
+        meaning="A checkpoint without a graph holds exactly the tensors of a known architecture, which was built.",
+        action="Nothing; docs/architectures.md lists what is known.",
+    ),
     "asset_found_beside": FindingKind(
         severity="info",
         meaning="The graph names a vocabulary by a path that is gone; a file of that name beside the model was taken.",
         action="Check that it is the right file; name another under `assets` in the manifest.",
+    ),
+    "averages_chosen": FindingKind(
+        severity="warning",
+        meaning="A checkpoint without a graph of its own holds a moving average of every trained variable; these were "
+        "taken, as models that are trained so are evaluated so, and they differ from the weights.",
+        action="`--ema off` takes the weights themselves.",
     ),
     "averages_unused": FindingKind(
         severity="info",
@@ -31,7 +58,7 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
     ),
     "averages_used": FindingKind(
         severity="info",
-        meaning="Variables have the values of their moving averages, as was asked for.",
+        meaning="Variables have the values of their moving averages: it was asked for, or they are the same.",
         action="Nothing; `--ema off` takes the weights themselves.",
     ),
     "batch_fixed": FindingKind(
@@ -85,6 +112,17 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         meaning="Quantisation-aware training left ops that round to few bits in floating point; they are kept.",
         action="Nothing; a converter to TFLite reads its ranges from them.",
     ),
+    "graph_given": FindingKind(
+        severity="info",
+        meaning="The checkpoint had no graph; it was paired with the one that `--graph` names.",
+        action="Nothing.",
+    ),
+    "graph_of_another": FindingKind(
+        severity="info",
+        meaning="A checkpoint has no graph of its own; the MetaGraph of one with the same weights, or of another step "
+        "with the same variables, was taken.",
+        action="Nothing; name another graph by `--graph`, if it is not that one.",
+    ),
     "half_precision": FindingKind(
         severity="info",
         meaning="Weights have 16 bits; they are kept so, and results agree to that type's precision.",
@@ -115,6 +153,11 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         meaning="The model was trained with Theano; its convolution kernels were turned round for TensorFlow.",
         action="Give recorded answers as `samples` and `goldens` in the manifest: Theano itself cannot be run.",
     ),
+    "made_for_target": FindingKind(
+        severity="info",
+        meaning="The model holds only ops, attributes and dtypes that the TensorFlow of `--target-tf` knows.",
+        action="Nothing; without that option the TensorFlow that converts is the oldest that is sure to load it.",
+    ),
     "op_library_loaded": FindingKind(
         severity="warning",
         meaning="Ops of a shared library were loaded, as was asked for.",
@@ -124,6 +167,11 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         severity="info",
         meaning="An op that this TensorFlow cannot run was rewritten with ops that can, by a proven equality.",
         action="Give recorded answers as `goldens` in the manifest: parity has no original to compare with.",
+    ),
+    "prefix_assumed": FindingKind(
+        severity="warning",
+        meaning="All names in the checkpoint and in the graph that was given differ by a prefix, which was put right.",
+        action="Check that the graph is the model's: nothing but the prefix differs.",
     ),
     "quantised_weights": FindingKind(
         severity="info",
@@ -135,6 +183,16 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         meaning="Random numbers are drawn at inference: the same input gets another answer each time.",
         action="Nothing, if the model samples; for noise of training, try `--dropout off`, "
         "or export the inference graph.",
+    ),
+    "rule_applied": FindingKind(
+        severity="info",
+        meaning="A rule of `--rules` renamed tensors of the checkpoint, or left them out; each is named.",
+        action="Nothing.",
+    ),
+    "rule_unused": FindingKind(
+        severity="warning",
+        meaning="A rule of `--rules` matched nothing.",
+        action="Correct it, or take it out.",
     ),
     "second_signature": FindingKind(
         severity="info",
@@ -175,6 +233,11 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         severity="info",
         meaning="The SavedModel holds several MetaGraphs; the one for serving was taken.",
         action="Name others by `tags` in the manifest.",
+    ),
+    "tensors_left_over": FindingKind(
+        severity="warning",
+        meaning="The checkpoint holds tensors that are no variables of the given graph, and no slots or averages either.",
+        action="Check that the graph is the whole model's.",
     ),
     "training_graph": FindingKind(
         severity="info",

@@ -1,17 +1,17 @@
 """One model that lies in one place in several forms, or as several steps: which of them is converted."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
+from job.borrowed_graphs import STEP
 from job.content import Content, Kind
 from job.naming import own_name, words_of
 from job.records import Artifact, Format, LeftAlone
 from job.survey import Survey, is_text
 
-_STEP: Final = re.compile(r"(.*)-(\d+)", re.DOTALL)
+_GRAPHS: Final = (".pb", ".pbtxt", ".meta")
 _CHECKPOINTS: Final = (Format.META_GRAPH, Format.CHECKPOINT)
 _RANKS: Final = {Format.SAVED_MODEL: 0, Format.META_GRAPH: 1, Format.CHECKPOINT: 1, Format.GRAPH_DEF: 2}
 """What keeps most is lowest: a SavedModel has signatures and variables, a frozen graph has neither."""
@@ -20,12 +20,18 @@ Choice = tuple[list[Artifact], list[LeftAlone]]
 """The artifacts that are taken, and the files of the others."""
 
 
+def is_bare(artifact: Artifact) -> bool:
+    """Tell whether a checkpoint is weights alone: no graph comes with it, or several that differ."""
+    graphs = sum(stored.key.endswith(_GRAPHS) for stored in artifact.objects)
+    return artifact.format is Format.CHECKPOINT and graphs != 1
+
+
 def newest_steps(survey: Survey, artifacts: Iterable[Artifact]) -> Choice:
     """Take of a checkpoint's steps the newest."""
     taken: list[Artifact] = []
     steps: dict[str, list[tuple[int, Artifact]]] = {}
     for artifact in artifacts:
-        step = _STEP.fullmatch(artifact.entry)
+        step = STEP.fullmatch(artifact.entry)
         if step and artifact.format in _CHECKPOINTS:
             steps.setdefault(step[1], []).append((int(step[2]), artifact))
         else:
@@ -83,7 +89,7 @@ def _places(artifact: Artifact) -> Iterator[tuple[str, str]]:
         if {"saved", "savedmodel"} & words_of(name):
             yield directory, own_name(name, directory)
     elif artifact.format in _CHECKPOINTS:
-        step = _STEP.fullmatch(name)
+        step = STEP.fullmatch(name)
         yield directory, own_name(step[1] if step else name, directory)
     elif artifact.format is Format.GRAPH_DEF:
         yield directory, own_name(PurePosixPath(name).stem, directory)
@@ -91,13 +97,14 @@ def _places(artifact: Artifact) -> Iterator[tuple[str, str]]:
 
 def _lesser(survey: Survey, forms: Sequence[Artifact]) -> Iterator[tuple[Artifact, Artifact]]:
     """Yield each form that need not be converted, with the one that is converted instead."""
-    sound = sorted((form for form in forms if form.problem is None), key=lambda form: _RANKS[form.format])
+    whole = (form for form in forms if form.problem is None and not is_bare(form))
+    sound = sorted(whole, key=lambda form: _RANKS[form.format])
     twins = dict(_twins(survey, [form for form in sound if form.format is Format.GRAPH_DEF]))
     rest = [form for form in sound if form.name not in twins]
     yield from twins.values()
     ranks = [_RANKS[form.format] for form in rest]
     if rest and len(set(ranks)) == len(ranks):
-        bare = [form for form in forms if form.format is Format.CHECKPOINT and form.problem is not None]
+        bare = [form for form in forms if form.format is Format.CHECKPOINT and form not in sound]
         yield from ((form, rest[0]) for form in (*rest[1:], *bare))
 
 
@@ -123,11 +130,14 @@ def same_graph(one: object, other: object) -> bool:
 
 
 def _why(artifact: Artifact, better: Artifact) -> str:
+    way = f"to convert this form too, pass --all-forms or --only '{artifact.name}'"
     if artifact.problem is not None:
         return f"{better.name} is a form of the same model, and this one cannot be converted: {artifact.problem.what}"
+    if is_bare(artifact):
+        return f"{better.name} is a form of the same model, and this one is weights without their graph; {way}"
     is_twin = artifact.format is better.format
     same = "holds the same graph" if is_twin else "is another form of this model and keeps more of it"
-    return f"{better.name} {same}; to convert this form too, pass --all-forms or --only '{artifact.name}'"
+    return f"{better.name} {same}; {way}"
 
 
 def _left(artifact: Artifact, instead: Artifact, reason: str) -> Iterator[LeftAlone]:

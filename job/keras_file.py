@@ -1,15 +1,21 @@
-"""The file for Keras 3 beside the SavedModel of a Keras model: made where it answers the same, and said either way."""
+"""The file for Keras 3 beside the SavedModel: made where it answers the same, and said either way."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from job.errors import JobError
-from job.records import Finding, KerasResult
+from job.records import Finding, Format, KerasResult, SourceSummary
 from job.requests import KerasRequest
 
 NAME: Final = "model.keras"
 STAGES: Final = ("write_keras", "verify_keras")
+RECOGNISED: Final = "architecture_recognised"
+
+
+def is_possible(summary: SourceSummary) -> bool:
+    """Whether layers are known: those of a Keras model, or of a checkpoint's recognised architecture."""
+    return summary.format is Format.KERAS_H5 or any(finding.code == RECOGNISED for finding in summary.findings)
 
 
 def hold(request: KerasRequest, run: Callable[[str], KerasResult]) -> Finding:

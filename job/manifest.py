@@ -12,6 +12,9 @@
       samples: inputs.npz
       goldens: outputs.npz
       allow_nonfinite: true
+    - match: bare/*                # checkpoints without a graph: it is in a file, or built by a function
+      graph: model.meta
+      rules: rules.yaml
 
 All but `match` may be absent. Of several entries that fit an artifact the first holds, and alone.
 """
@@ -23,7 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import partial
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from cattrs import BaseValidationError, Converter, transform_error
@@ -123,6 +126,8 @@ def _entry(loader: yaml.SafeLoader, node: yaml.Node, where: str) -> Entry:
     for key in ("inputs", "outputs"):
         if isinstance(values.get(key), list):
             values[key] = _keyed(values[key])
+    if "target_tf" in members:  # as it is written: YAML reads 2.10 without quotes as 2.1
+        values["target_tf"] = members["target_tf"].value
     try:
         options = _CONVERTER.structure(values, ArtifactOptions)
     except BaseValidationError as error:
@@ -163,6 +168,14 @@ def _exactly(value: Any, kind: type[T]) -> T:
 _KINDS: Final[dict[type, str]] = {str: "text", int: "a whole number", bool: "true or false"}
 
 
+def _choice(value: Any, kind: Any) -> Any:
+    """Undo what YAML 1.1 makes of choices without quotes: of ``on`` and ``off`` a truth value, of ``2.4`` a number."""
+    said = ("off", "on")[value] if type(value) is bool else str(value)
+    if said not in get_args(kind):
+        raise ValueError(f"expected {', '.join(get_args(kind))}, found {value!r}")
+    return said
+
+
 def _float(value: Any, _: type[float]) -> float:
     if type(value) in (int, float):
         return float(value)
@@ -184,7 +197,7 @@ def _names(value: Any, _: Any) -> dict[str, str]:
     return {_exactly(key, str): _exactly(name, str) for key, name in value.items()}
 
 
-def _is_made_of(origin: type, kind: Any) -> bool:
+def _is_made_of(origin: Any, kind: Any) -> bool:
     return get_origin(kind) is origin
 
 
@@ -193,6 +206,7 @@ def _converter() -> Converter:
     converter.register_structure_hook(float, _float)
     for kind in _KINDS:
         converter.register_structure_hook(kind, _exactly)
+    converter.register_structure_hook_func(partial(_is_made_of, Literal), _choice)
     converter.register_structure_hook_func(partial(_is_made_of, tuple), _tuple)
     converter.register_structure_hook_func(partial(_is_made_of, dict), _names)
     return converter

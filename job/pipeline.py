@@ -24,7 +24,6 @@ from job.records import (
     Commit,
     ConvertResult,
     DeviceReport,
-    Format,
     KerasResult,
     StageTiming,
 )
@@ -141,8 +140,7 @@ class Attempt:
         for parity in filter(None, (self.report.parity, self.report.as_run)):
             if parity.verdict == "failed":
                 raise ParityFailed(gate.failure(parity), remedy="see the parity table in its report")
-        if request.format is Format.KERAS_H5:
-            self._hold_in_keras(request)
+        self._hold_in_keras(request)
         self._benchmark(request, saved_model)
 
     def _try(self, request: SourceRequest, saved_model: str) -> list[str]:
@@ -182,6 +180,9 @@ class Attempt:
         return self._shop.settings.tolerance if self._options.tolerance is None else self._options.tolerance
 
     def _hold_in_keras(self, request: SourceRequest) -> None:
+        summary = self.report.summary
+        if summary is None or not keras_file.is_possible(summary):
+            return
         wanted = KerasRequest(
             source=request,
             file=str(self._out / keras_file.NAME),
@@ -189,8 +190,7 @@ class Attempt:
             tolerance=self._tolerance(),
         )
         finding = keras_file.hold(wanted, lambda stage: self._stage("exact", stage, wanted, KerasResult))
-        if summary := self.report.summary:
-            self._update(summary=replace(summary, findings=(*summary.findings, finding)))
+        self._update(summary=replace(summary, findings=(*summary.findings, finding)))
 
     def _benchmark(self, request: SourceRequest, saved_model: str) -> None:
         """Measure, unless told not to; a benchmark that fails costs the figures and not the model."""

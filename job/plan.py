@@ -13,6 +13,7 @@ from job.pinned import parse_op_library
 from job.records import ArtifactOptions, DeviceReport, Digest
 from job.settings import Settings
 from job.storage.files import digest_of
+from job.user_function import is_scheme, parse_user_function
 
 TENSORFLOW_PACKAGES: Final = ("tensorflow", "tensorflow-cpu", "tf-nightly")
 
@@ -56,7 +57,14 @@ def _by_content(options: ArtifactOptions) -> ArtifactOptions:
         samples=_content(options.samples),
         goldens=_content(options.goldens),
         op_libraries=tuple(parse_op_library(library).content for library in options.op_libraries),
+        graph=_content(options.graph),
+        architecture=_architecture(options.architecture),
+        rules=_content(options.rules),
     )
+
+
+def _architecture(text: str) -> str:
+    return text if not text or is_scheme(text) else parse_user_function(text).content
 
 
 def _content(path: str) -> str:

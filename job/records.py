@@ -2,12 +2,21 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from job.results import BenchmarkResult, ParityResult
 
 Shape = tuple[int | None, ...] | None
 """Dimensions, `None` for one that is free; the whole is `None` where the rank is unknown."""
+
+TargetTf = Literal[
+    "running", "2.4", "2.5", "2.6", "2.7", "2.8", "2.9", "2.10", "2.11", "2.12", "2.13", "2.14", "2.15", "2.16", "2.17",
+    "2.18", "2.19", "2.20", "2.21",
+]  # fmt: skip
+"""The TensorFlow that shall load a published model; ``running`` sets no limit."""
+
+TARGETS: Final[tuple[str, ...]] = get_args(TargetTf)[1:]
+"""The versions whose ops are known, oldest first."""
 
 
 class Format(str, Enum):
@@ -84,7 +93,8 @@ class ArtifactOptions:
 
     `inputs` and `outputs` map a signature's argument names to tensor names (``x`` or ``x:0``).
     `assets` maps a path that the graph names to a key below the source. `samples` and
-    `goldens` are local paths of ``.npz`` files once the supervisor has pulled them.
+    `goldens` are local paths of ``.npz`` files once the supervisor has pulled them, and so are `graph`
+    and `rules`; `architecture` then tells where the function's module lies, as `job.user_function` writes it.
     """
 
     tags: tuple[str, ...] | None = None
@@ -100,9 +110,13 @@ class ArtifactOptions:
     allow_lambda: bool = False
     batch_norm: Literal["as_saved", "auto", "inference"] = "auto"
     dropout: Literal["auto", "off", "as_saved"] = "auto"
-    ema: Literal["off", "on"] = "off"
+    ema: Literal["auto", "on", "off"] = "auto"
     free_batch: bool = False
     op_libraries: tuple[str, ...] = ()
+    graph: str = ""
+    architecture: str = ""
+    rules: str = ""
+    target_tf: TargetTf = "running"
 
 
 @dataclass(frozen=True, kw_only=True)

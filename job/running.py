@@ -23,6 +23,7 @@ from job.errors import (
     UsageError,
     exit_code_of,
 )
+from job.given_graph import with_given_graph
 from job.interrupts import interruptible
 from job.manifest import Manifest, load_manifest
 from job.naming import may_match_below
@@ -163,15 +164,16 @@ def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scrat
         remedy = "correct the manifest: paths in it are relative to it"
         raise UsageError("a file that the manifest names is not there", where=error.where, remedy=remedy) from error
     return replace(
-        options,
+        with_given_graph(options, settings, artifact, scratch),
         samples=samples,
         goldens=goldens,
         allow_nonfinite=options.allow_nonfinite or settings.allow_nonfinite,
         allow_lambda=options.allow_lambda or settings.allow_lambda,
         batch_norm=options.batch_norm if settings.batch_norm == "auto" else settings.batch_norm,
         dropout=options.dropout if settings.dropout == "auto" else settings.dropout,
-        ema="on" if settings.ema == "on" else options.ema,
+        ema=options.ema if settings.ema == "auto" else settings.ema,
         free_batch=options.free_batch or settings.free_batch,
+        target_tf=options.target_tf if settings.target_tf == "running" else settings.target_tf,
         op_libraries=_op_libraries(settings, options, scratch),
     )
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, Final, Literal, get_args, get_type_hints
 
 from job.errors import UsageError
+from job.records import TargetTf
 
 ENVIRONMENT_PREFIX: Final = "JOB_"
 
@@ -60,10 +61,28 @@ class Settings:
         "off: switch off the dropout that a graph was saved with; as_saved: leave it on; "
         "auto: off, but for frozen graphs whose seeds repeat their answers.",
     )
-    ema: Literal["off", "on"] = _knob(
-        "off", "on: take the moving averages that a checkpoint holds in place of the weights that they are of."
+    ema: Literal["auto", "on", "off"] = _knob(
+        "auto",
+        "on: take the moving averages that a checkpoint holds in place of the weights that they are of; "
+        "auto: only where it has no graph of its own, and an average of every trained variable.",
     )
     free_batch: bool = _knob(False, "Free a fixed batch dimension where the model proves equal per example.")
+    target_tf: TargetTf = _knob(
+        "running", "The oldest TensorFlow that shall load the published models; what it cannot hold is refused."
+    )
+    graph: str = _knob(
+        "", "The graph of checkpoints that have none: a GraphDef or MetaGraph (path or s3://).", metavar="FILE"
+    )
+    architecture: str = _knob(
+        "",
+        "The function that builds it instead, your code, which is run; or the name of a known architecture.",
+        metavar="MODULE:FUNCTION",
+    )
+    rules: str = _knob(
+        "",
+        "Regular expressions from a checkpoint's names to those of that graph (YAML, path or s3://).",
+        metavar="FILE",
+    )
     op_library: str = _knob("", "Load ops from this shared library, pinned by its digest.", metavar="FILE@sha256:HEX")
     allow_lambda: bool = _knob(False, "Run the Python code that Keras models carry in Lambda layers.")
     allow_nonfinite: bool = _knob(False, "Convert models whose weights hold NaN or infinity.")

@@ -84,15 +84,20 @@ HTML = b"<!DOCTYPE html><html><body>404 Not Found</body></html>"
 CHECKPOINT_V1 = b"\0\0" + field(0, field(1, field(1, field(1, b"w"))))[1:] + bytes(20) + TABLE_END
 
 
-def index(shards: int = 1) -> bytes:
-    """Write the start and the end of a checkpoint's index, which asks for so many data files."""
-    return b"\0\0" + field(0, field(1, shards) + field(3, field(1, 1)))[1:] + bytes(20) + TABLE_END
+def index(shards: int = 1, values: bytes = b"") -> bytes:
+    """Write the start and the end of a checkpoint's index, which asks for so many data files.
+
+    `values` stands for the names, shapes and checksums between.
+    """
+    return b"\0\0" + field(0, field(1, shards) + field(3, field(1, 1)))[1:] + values + bytes(20) + TABLE_END
 
 
-def checkpoint(prefix: str, *, shards: int = 1, meta: bytes | None = META_GRAPH) -> dict[str, bytes]:
+def checkpoint(
+    prefix: str, *, shards: int = 1, meta: bytes | None = META_GRAPH, values: bytes = b""
+) -> dict[str, bytes]:
     """Return the files of a whole checkpoint by their keys."""
     files = {f"{prefix}.data-{shard:05}-of-{shards:05}": bytes(2000) for shard in range(shards)}
-    return {**files, f"{prefix}.index": index(shards), **({f"{prefix}.meta": meta} if meta is not None else {})}
+    return {**files, f"{prefix}.index": index(shards, values), **({f"{prefix}.meta": meta} if meta is not None else {})}
 
 
 def saved_model(directory: str, main: bytes = SAVED_MODEL) -> dict[str, bytes]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from job.errors import DeviceError, JobError, Refused
-from job.records import ConvertResult, DeviceReport, Signature, SourceSummary
-from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, SourceRequest, VerifyRequest
+from job.records import ConvertResult, DeviceReport, Finding, KerasResult, Signature, SourceSummary
+from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, KerasRequest, SourceRequest, VerifyRequest
 from job.results import BenchmarkResult, OutputParity, ParityResult
 
 
@@ -85,7 +85,9 @@ def probe_device(request: DeviceRequest) -> DeviceReport:
 
 def inspect(request: SourceRequest) -> ConvertResult:
     """Do what the artifact's name says."""
-    summary = SourceSummary(format=request.format, node_count=2, signatures=_signatures(request))
+    summary = SourceSummary(
+        format=request.format, node_count=2, signatures=_signatures(request), findings=_findings(request)
+    )
     try:
         BEHAVIOURS.get(Path(request.entry).stem, lambda: None)()
     except JobError as error:
@@ -101,6 +103,11 @@ def _signatures(request: SourceRequest) -> tuple[Signature, ...]:
         for key in keys
         if key not in request.unproven
     )
+
+
+def _findings(request: SourceRequest) -> tuple[Finding, ...]:
+    code = "architecture_recognised"
+    return (Finding(code=code, cause="it is called so"),) if Path(request.entry).stem == "recognised" else ()
 
 
 def convert(request: ConvertRequest) -> ConvertResult:
@@ -136,6 +143,17 @@ def _failed(key: str) -> OutputParity:
     return OutputParity(signature=key, output="y", tensor="y:0", dtype="float32", verdict="failed", tolerance=0.0)
 
 
+def write_keras(request: KerasRequest) -> KerasResult:
+    """Write a file."""
+    Path(request.file).touch()
+    return KerasResult()
+
+
+def verify_keras(request: KerasRequest) -> KerasResult:
+    """Find the file to be there."""
+    return KerasResult(relative=0.0, reason="" if Path(request.file).exists() else "there is no file")
+
+
 def benchmark(request: BenchmarkRequest) -> BenchmarkResult:
     """Measure nothing, or fail."""
     if Path(request.source.entry).stem == "unmeasurable":
@@ -149,5 +167,7 @@ STAGES: Final = {
     "inspect": Stage(SourceRequest, inspect),
     "convert": Stage(ConvertRequest, convert),
     "verify": Stage(VerifyRequest, verify),
+    "write_keras": Stage(KerasRequest, write_keras),
+    "verify_keras": Stage(KerasRequest, verify_keras),
     "benchmark": Stage(BenchmarkRequest, benchmark),
 }

@@ -7,7 +7,7 @@ import pytest
 
 from job import console
 from job.inspection import Inspected
-from job.records import Format, LeftAlone, Listing, SourceSummary
+from job.records import Artifact, Format, LeftAlone, Listing, SourceSummary, StoredObject
 from tests import samples
 
 LISTING = Listing(
@@ -82,6 +82,17 @@ def test_listing_says_what_would_be_done(capsys: pytest.CaptureFixture[str]) -> 
         "nothing, code 40: the GraphDef is truncated at byte 1024; s3://models/broken/frozen.pb; upload it again"
     )
     assert lines[-1].split(maxsplit=1) == ["README.md", "no model"]
+
+
+def test_listing_says_which_checkpoints_have_no_graph(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether it can be converted, only its engine knows; one that borrows a graph is like any other."""
+    objects = tuple(StoredObject(key=f"m.{part}", size_bytes=1) for part in ("data-00000-of-00001", "index"))
+    bare = Artifact(name="m", format=Format.CHECKPOINT, entry="m", objects=objects)
+    lent = replace(bare, name="n", objects=(*objects, StoredObject(key="other.meta", size_bytes=1)))
+    console.print_listing(Listing(artifacts=(bare, lent)))
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("a checkpoint without its graph: convert, if its architecture is known")
+    assert second.endswith("convert, verify, publish")
 
 
 def test_an_empty_listing_says_so(capsys: pytest.CaptureFixture[str]) -> None:

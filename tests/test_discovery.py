@@ -221,14 +221,12 @@ def test_checkpoint_whose_prefix_is_a_directory() -> None:
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        (checkpoint("m.ckpt", meta=None), "m.ckpt.meta is missing, and weights alone cannot be converted yet"),
-        ({"m.ckpt": CHECKPOINT_V1}, "m.ckpt.meta is missing"),
         ({"m.ckpt.meta": META_GRAPH}, "incomplete: m.ckpt.index, m.ckpt.data-00000-of-00001 are missing"),
         ({"m.ckpt.index": index(), "m.ckpt.meta": META_GRAPH}, "incomplete: m.ckpt.data-00000-of-00001 is missing"),
-        ({"m.ckpt.data-00000-of-00001": b"x"}, "incomplete: m.ckpt.index, m.ckpt.meta are missing"),
+        ({"m.ckpt.data-00000-of-00001": b"x"}, "incomplete: m.ckpt.index is missing"),
         (
             {"m.ckpt.index": index(), "m.ckpt (1).data-00000-of-00001": b"x"},
-            "m.ckpt.meta are missing; m.ckpt (1).data-00000-of-00001 may be a renamed part of it",
+            "m.ckpt.data-00000-of-00001 is missing; m.ckpt (1).data-00000-of-00001 may be a renamed part of it",
         ),
     ],
 )
@@ -239,10 +237,30 @@ def test_incomplete_checkpoint_is_told_with_names(files: dict[str, bytes], words
     assert artifact.name == "m.ckpt"
 
 
-def test_graph_of_another_step_is_offered() -> None:
-    """Trainers that write the graph only once leave later steps without; copying it is the way out."""
-    files = {**checkpoint("m-0"), **checkpoint("m-100", meta=None)}
-    assert "m-0.meta holds the same graph, copy it to that name" in _told(_one(files))
+@pytest.mark.parametrize(
+    "files",
+    [
+        checkpoint("d/m.ckpt", meta=None, shards=2),
+        {"d/m.ckpt": CHECKPOINT_V1},
+        {"d/m.ckpt-00000-of-00002": CHECKPOINT_V1, "d/m.ckpt-00001-of-00002": CHECKPOINT_V1},
+    ],
+)
+def test_weights_without_a_graph_are_the_engine_s_to_know(files: dict[str, bytes]) -> None:
+    """A bare checkpoint of any version is no problem yet; what says how its model was built is pulled with it."""
+    beside = {"d/bert_config.json": b"{}", "d/vocab.txt": b"a", "d/checkpoint": b"x"}
+    texts = {f"d/{number:03}.txt": b"x" for number in range(150)}
+    artifact = _one({**files, **beside, **texts})
+    assert (artifact.format, artifact.entry, artifact.problem) == (Format.CHECKPOINT, "d/m.ckpt", None)
+    assert {*files, "d/bert_config.json", "d/checkpoint"} <= set(_keys(artifact))
+    assert "d/vocab.txt" in _keys(_one({**files, **beside}))
+
+
+def test_newest_step_is_taken_with_or_without_a_graph() -> None:
+    """Trainers that write the graph only once leave later steps without; the newest borrows it."""
+    files = {**checkpoint("m-0", values=b"0"), **checkpoint("m-100", meta=None, values=b"1")}
+    artifact = _one(files)
+    assert (artifact.entry, artifact.format, artifact.problem) == ("m-100", Format.CHECKPOINT, None)
+    assert _keys(artifact) == ["m-0.meta", "m-100.data-00000-of-00001", "m-100.index"]
 
 
 def test_newest_step_is_taken() -> None:
@@ -389,7 +407,6 @@ TOLD_BY_NAMES = {  # the other broken ones look sound from outside
     "corrupt_pb_html",
     "corrupt_pb_truncated",
 }
-NOT_YET = (Format.CHECKPOINT,)
 
 
 @needs_shared
@@ -405,20 +422,20 @@ def test_goldens_are_found() -> None:
         case, kind = path.parent.name, FORMATS[json.loads(path.read_text())["format"]]
         broken = {artifact.name for artifact in found[case] if artifact.problem}
         assert kind in {artifact.format for artifact in found[case]} or case in ("corrupt_pb_empty", "corrupt_pb_html")
-        assert bool(broken) == (case in TOLD_BY_NAMES or kind in NOT_YET), case
+        assert bool(broken) == (case in TOLD_BY_NAMES), case
     assert "text_vocab_ckpt_meta/vocab.txt" in _keys(found["text_vocab_ckpt_meta"][0])
 
 
 @needs_shared
 def test_published_models_are_found() -> None:
-    """Other people's models are found; only those without weights or of formats to come have a problem."""
+    """Other people's models are found; only those without weights have a problem."""
     started_s = time.monotonic()
     listing = discover(open_storage(str(SHARED / "models")), only="*")
     assert time.monotonic() - started_s < 6
     folders = {"/".join(path.parts[-3:-1]) for path in (SHARED / "models").glob("[!o]*/*/*")}
     found = {"/".join(artifact.name.split("/")[:2]) for artifact in listing.artifacts}
     assert {folder for folder in found if not folder.startswith("opgraphs/")} == folders
-    problems = {artifact.name for artifact in listing.artifacts if artifact.problem and artifact.format not in NOT_YET}
+    problems = {artifact.name for artifact in listing.artifacts if artifact.problem}
     assert problems == {
         "ckpt_meta/autoencoder_cf_noweights/model.ckpt",
         "ckpt_meta/musicnn_mtt_vgg_noweights",

@@ -16,6 +16,8 @@ ZOO: Mapping[str, bytes] = {
     "ssd/pipeline.config": b"model { }",
 }
 TEXT = b'node {\n  name: "x"\n  op: "Placeholder"\n}\nnode {\n  name: "y"\n  op: "Identity"\n}\n'
+UNFROZEN = node("x") + node("w", "VariableV2")
+OTHER_UNFROZEN = node("a") + node("b", "VarHandleOp")
 OTHER = node("a") + node("b", "Relu") + VERSIONS
 
 
@@ -140,13 +142,21 @@ def test_broken_newest_step_names_a_whole_one() -> None:
 
 
 def test_weights_without_a_graph_are_left_alone_beside_a_sound_form() -> None:
-    """They could not be converted, and the frozen graph holds the same weights; elsewhere they are an error."""
+    """The frozen graph holds the same weights, and its graph is its own; they are taken where they are asked for."""
     files = {"m/x_frozen.pb": GRAPH_DEF, **checkpoint("m/x.ckpt", meta=None)}
     listing = _discover(files)
     assert [(artifact.name, artifact.format) for artifact in listing.artifacts] == [("m/x_frozen.pb", Format.GRAPH_DEF)]
-    assert "this one cannot be converted: a checkpoint without its graph" in listing.left_alone[0].reason
-    (alone,) = _discover(files, only="m/x.ckpt").artifacts
-    assert alone.problem is not None
+    assert "this one is weights without their graph; to convert this form too" in listing.left_alone[0].reason
+    assert _names(files, only="m/x.ckpt") == ["m/x.ckpt"]
+    assert _names(files, all_forms=True) == ["m/x.ckpt", "m/x_frozen.pb"]
+    unclear = {**files, "m/a.pb": UNFROZEN, "m/b.pb": OTHER_UNFROZEN}
+    assert _names(unclear) == ["m/x_frozen.pb"]
+
+
+def test_weights_whose_graph_is_found_are_the_better_form() -> None:
+    """With the MetaGraph of a copy elsewhere the checkpoint keeps its variables, which a frozen graph has not."""
+    files = {"m/x_frozen.pb": GRAPH_DEF, **checkpoint("m/x.ckpt", meta=None), **checkpoint("n/y.ckpt")}
+    assert _names(files) == ["m/x.ckpt", "n/y.ckpt"]
 
 
 def test_texts_stay_with_the_form_that_is_taken() -> None:

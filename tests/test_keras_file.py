@@ -1,11 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from job.errors import Poison
-from job.keras_file import hold
-from job.records import Format, KerasResult
+from job.keras_file import hold, is_possible
+from job.records import Finding, Format, KerasResult
 from job.requests import KerasRequest, SourceRequest
+from tests import samples
 
 
 @pytest.fixture
@@ -43,3 +45,18 @@ def test_unproven_file_goes(request_: KerasRequest, *, crash: bool) -> None:
     assert finding.code == "keras_file_left_out"
     assert ("it crashed" if crash else "its answers differ") in finding.cause
     assert not Path(request_.file).exists()
+
+
+@pytest.mark.parametrize(
+    ("form", "code", "possible"),
+    [
+        (Format.KERAS_H5, "", True),
+        (Format.CHECKPOINT, "architecture_recognised", True),
+        (Format.CHECKPOINT, "", False),
+        (Format.SAVED_MODEL, "", False),
+    ],
+)
+def test_layers_must_be_known(form: Format, code: str, *, possible: bool) -> None:
+    """A Keras model has layers, and so has a checkpoint of a known architecture; a graph has none, whoever named it."""
+    findings = (Finding(code=code, cause="it was found"),) if code else ()
+    assert is_possible(replace(samples.SUMMARY, format=form, findings=findings)) == possible

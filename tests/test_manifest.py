@@ -52,6 +52,21 @@ def test_tolerance_is_read_in_every_spelling(text: str) -> None:
     assert _options(f"tolerance: {text}").tolerance == 1e-5
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "read"),
+    [
+        ("ema: on", "ema", "on"),
+        ("ema: 'off'", "ema", "off"),
+        ("dropout: off", "dropout", "off"),
+        ("target_tf: 2.4", "target_tf", "2.4"),
+        ("target_tf: '2.10'", "target_tf", "2.10"),
+    ],
+)
+def test_choices_need_no_quotes(text: str, name: str, read: str) -> None:
+    """YAML 1.1 takes ``off`` for false and ``2.4`` for a number."""
+    assert getattr(_options(text), name) == read
+
+
 def test_list_of_tensors_is_keyed_by_their_last_parts() -> None:
     """Keys are legal as argument names and unique; the tensors stay as they were written."""
     inputs = _options("inputs: ['tower/image:0', 'other/image:0', 'b-c:1', '1x', '_/_']").inputs
@@ -85,6 +100,7 @@ def test_list_of_tensors_is_keyed_by_their_last_parts() -> None:
         ("artifacts:\n- match: x\n  tolerance: -1", 3, "from 0 on"),
         ("artifacts:\n- match: x\n  tolerance: .nan", 3, "from 0 on"),
         ("artifacts:\n- match: x\n  tolerance: tight", 3, "tolerance: expected a number, found 'tight'"),
+        ("artifacts:\n- match: x\n  dropout: on", 3, "dropout: expected auto, off, as_saved, found True"),
         ("artifacts:\n- match: x\n  inputs: {x: 1}", 3, "inputs: expected text, found 1"),
         ("artifacts:\n- match: x\n  inputs: [1]", 3, "inputs: expected text, found 1"),
         ("artifacts:\n- match: x\n  assets: [vocab.txt]", 3, "assets: expected a mapping"),

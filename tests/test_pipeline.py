@@ -54,6 +54,19 @@ def test_what_the_job_added_and_cannot_prove_costs_itself_alone(tmp_path: Path) 
     assert [signature["key"] for signature in report["summary"]["signatures"]] == ["y"]
 
 
+def test_a_recognised_architecture_is_published_for_keras_too(tmp_path: Path) -> None:
+    """The file for Keras 3 is written and proven after the SavedModel, and lies beside it; no other model has one."""
+    put(tmp_path / "in", "recognised.pb", "a.pb")
+    run_here(tmp_path)
+    report = published(tmp_path, "recognised.pb")
+    stages = [timing["stage"] for timing in report["timings"]]
+    assert stages[-3:] == ["verify as run", "write_keras", "verify_keras"]
+    assert report["summary"]["findings"][-1]["code"] == "keras_file"
+    (file,) = (tmp_path / "out").rglob("model.keras")
+    assert (file.parent / "saved_model").is_dir()
+    assert file.name in (file.parent.parent / "commit.json").read_text()
+
+
 def test_log_of_an_artifact_holds_its_events_alone(tmp_path: Path) -> None:
     """Whoever gets the model gets the log that made it, and nothing of its neighbours."""
     put(tmp_path / "in", "a.pb", "b.pb")

@@ -45,6 +45,7 @@ def test_every_option_decides(tmp_path: Path) -> None:
     """An option that the plan forgets would have a run skip what was made without it."""
     file = tmp_path / "answers.npz"
     file.write_bytes(b"x")
+    (tmp_path / "users_code.py").touch()
     others: dict[str, Any] = {
         "tags": ("serve",),
         "signatures": ("s",),
@@ -59,6 +60,9 @@ def test_every_option_decides(tmp_path: Path) -> None:
         "dropout": "as_saved",
         "ema": "on",
         "op_libraries": (f"ops.so@sha256:{'a' * 64}",),
+        "graph": str(file),
+        "architecture": f"users_code:build@{tmp_path}",
+        "rules": str(file),
     }
     names = [option.name for option in fields(ArtifactOptions)]
     plans = {planned(replace(ArtifactOptions(), **{name: others.get(name, True)})) for name in names}
@@ -80,8 +84,25 @@ def test_places_do_not_decide(tmp_path: Path) -> None:
         file.parent.mkdir()
         file.write_bytes(b"x")
         library = f"{tmp_path}/{place}/ops.so@sha256:{digest}"
-        plans.add(planned(ArtifactOptions(samples=str(file), op_libraries=(library,)), scratch=place))
+        (tmp_path / place / "users_code.py").touch()
+        code = f"users_code:build@{tmp_path}/{place}"
+        options = ArtifactOptions(
+            samples=str(file), graph=str(file), rules=str(file), architecture=code, op_libraries=(library,)
+        )
+        plans.add(planned(options, scratch=place))
     assert len(plans) == 1
+
+
+@pytest.mark.parametrize("option", ["graph", "rules", "architecture"])
+def test_content_of_files_decides(tmp_path: Path, option: str) -> None:
+    """An edited graph, rule or function makes another model of the same checkpoint."""
+    file = tmp_path / "users_code.py"
+    said: Any = f"users_code:build@{tmp_path}" if option == "architecture" else str(file)
+    plans = set()
+    for text in ("one", "two", "one"):
+        file.write_text(text)
+        plans.add(planned(replace(ArtifactOptions(), **{option: said})))
+    assert len(plans) == 2
 
 
 def test_versions_are_told_without_importing_tensorflow() -> None:

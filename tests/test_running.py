@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from structlog.testing import capture_logs
@@ -369,6 +369,21 @@ def test_nonfinite_weights_are_allowed_by_flag_or_entry(tmp_path: Path, flag: bo
     artifact = run_here(tmp_path).reports[0].artifact
     manifest: Manifest = read_manifest(settings, [artifact], tmp_path)
     assert options_of(settings, manifest, artifact, tmp_path).allow_nonfinite is allowed
+
+
+@pytest.mark.parametrize(
+    ("flag", "entry", "taken"),
+    [("auto", "auto", "auto"), ("auto", "off", "off"), ("auto", "on", "on"), ("off", "on", "off"), ("on", "off", "on")],
+)
+def test_averages_are_chosen_by_flag_or_entry(
+    tmp_path: Path, flag: Literal["auto", "on", "off"], entry: str, taken: str
+) -> None:
+    """The flag comes first; without one the manifest says of each artifact which weights it has."""
+    (tmp_path / "m.yaml").write_text(f"artifacts: [{{match: a.pb, ema: {entry}}}]")
+    settings = Settings(manifest=str(tmp_path / "m.yaml"), ema=flag)
+    artifact = Artifact(name="a.pb", format=Format.GRAPH_DEF, entry="a.pb", objects=())
+    manifest = read_manifest(settings, [artifact], tmp_path)
+    assert options_of(settings, manifest, artifact, tmp_path).ema == taken
 
 
 def test_op_libraries_of_setting_and_manifest_are_pulled(tmp_path: Path) -> None:

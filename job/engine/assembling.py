@@ -87,7 +87,14 @@ def assemble(loaded: LoadedMetaGraph, request: SourceRequest) -> SourceGraph:
     draft = _with_more_signatures(_with_free_batches(draft, request), loaded, request)
     thawed = frozen_state.initial_values(draft.graph, frozen, set(draft.needed))
     variables = _variables(draft, loaded, thawed, request.options)
-    subject = Subject(path=draft.path, needed=draft.needed, checkpoint=loaded.checkpoint, variables=variables)
+    subject = Subject(
+        path=draft.path,
+        needed=draft.needed,
+        checkpoint=loaded.checkpoint,
+        variables=variables,
+        ema=request.options.ema,
+        restated=loaded.restated,
+    )
     repairs = (*equivalents.findings(replaced, set(draft.needed)), *frozen_state.findings(thawed))
     return SourceGraph(
         format=request.format,
@@ -169,9 +176,8 @@ def _variables(
     values = replace(values, assigned={**values.assigned, **thawed})
     trained = trained_variables(loaded.meta_graph)
     variables = variables_of(draft.graph, needed, loaded.checkpoint, trained, values)
-    if options.ema == "on" and loaded.checkpoint:
-        return averages.averaged(variables, stored_shapes(loaded.checkpoint))
-    return variables
+    stored = stored_shapes(loaded.checkpoint) if loaded.checkpoint and variables else {}
+    return averages.chosen(variables, stored, options.ema, restated=loaded.restated)
 
 
 def _parts(loaded: LoadedMetaGraph, graph: Graph, request: SourceRequest) -> _Draft:

@@ -4,22 +4,28 @@ from pathlib import Path
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.saved_model import fingerprinting_utils
 
 from job.engine.lift import LiftedModel, argument_names
 from job.engine.source_graph import SourceGraph
+from job.engine.target.conforming import conform, conform_graphs
 from job.errors import Internal
-from job.records import Signature
+from job.records import Signature, TargetTf
 
 
-def export(model: LiftedModel, source: SourceGraph, directory: str, *, scratch: str) -> None:
+def export(
+    model: LiftedModel, source: SourceGraph, directory: str, *, scratch: str, target_tf: TargetTf = "running"
+) -> None:
     """Write the SavedModel, its signatures under their original keys and methods.
 
     TensorFlow makes input keys legal Python names and calls every method ``predict``;
     servers' clients use the original ones, so they are put back. In Python both work.
 
-    Raises `Internal` where the result still names a file below `scratch`, the source's directory:
-    it would pass its parity here, where that file exists, and fail everywhere else.
+    Raises `Refused` for what TensorFlow `target_tf` does not know, before anything is written, and `Internal`
+    where the result still names a file below `scratch`, the source's directory: it would pass its
+    parity here, where that file exists, and fail everywhere else.
     """
+    rehearse_export(model, target_tf)
     # The gradient functions of a TF1 graph's library cannot be saved; those of its ops need no saving.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(model, directory, signatures=dict(model.functions), options=options)
@@ -28,10 +34,19 @@ def export(model: LiftedModel, source: SourceGraph, directory: str, *, scratch: 
     definitions = saved_model.meta_graphs[0].signature_def
     for signature in source.signatures:
         _restore_names(definitions[signature.key], signature)
+    if target_tf != "running":
+        conform(saved_model, target_tf)
     data = saved_model.SerializeToString(deterministic=True)
     path.write_bytes(data)
+    fingerprinting_utils.write_fingerprint(directory)  # the one that is there is of what TensorFlow wrote
     if scratch.encode() in data:
         raise Internal("the SavedModel names a file of this machine", where=scratch, remedy="please report it")
+
+
+def rehearse_export(model: LiftedModel, target_tf: TargetTf) -> None:
+    """Raise what `export` would raise for TensorFlow `target_tf`, and write nothing."""
+    if target_tf != "running":
+        conform_graphs((function.graph.as_graph_def() for function in model.functions.values()), target_tf)
 
 
 def _restore_names(definition: "tf.compat.v1.saved_model.SignatureDef", signature: Signature) -> None:

@@ -9,13 +9,14 @@ import tensorflow as tf
 from job.engine import runtime
 from job.engine.assembling import assemble, load, outline
 from job.engine.benchmarking import benchmark
-from job.engine.exporting import export
+from job.engine.exporting import export, rehearse_export
 from job.engine.lift import lift, rehearse
 from job.engine.proof.verifying import verify
 from job.engine.source_graph import SourceGraph
 from job.engine.structure import blaming
+from job.engine.target.conforming import with_target
 from job.errors import JobError
-from job.records import ConvertResult, DeviceReport, KerasResult, SourceSummary
+from job.records import ConvertResult, DeviceReport, Format, KerasResult, SourceSummary
 from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, KerasRequest, SourceRequest, VerifyRequest
 
 
@@ -28,15 +29,22 @@ class Stage(NamedTuple):
 
 def inspect(request: SourceRequest) -> ConvertResult:
     """Do all that `convert` does but hold the weights and write, so that what it would end with is known."""
-    return _converted(request, lambda source: rehearse(source, allow_nonfinite=request.options.allow_nonfinite))
+
+    def foresee(source: SourceGraph) -> None:
+        model = rehearse(source, allow_nonfinite=request.options.allow_nonfinite)
+        rehearse_export(model, request.options.target_tf)
+
+    return _converted(request, foresee)
 
 
 def convert(request: ConvertRequest) -> ConvertResult:
     """Lift an artifact and write its SavedModel, on the CPU."""
 
     def write(source: SourceGraph) -> None:
-        model = lift(source, allow_nonfinite=request.source.options.allow_nonfinite)
-        export(model, source, request.saved_model, scratch=request.source.directory)
+        options = request.source.options
+        model = lift(source, allow_nonfinite=options.allow_nonfinite)
+        scratch = request.source.directory
+        export(model, source, request.saved_model, scratch=scratch, target_tf=options.target_tf)
 
     return _converted(request.source, write)
 
@@ -50,7 +58,7 @@ def _converted(request: SourceRequest, act: Callable[[SourceGraph], object]) -> 
         summary = outline(loaded, request)
         with blaming(loaded.meta_graph.graph_def):
             source = assemble(loaded, request)
-            summary = source.summary()
+            summary = with_target(source.summary(), request.options.target_tf)
             act(source)
     except JobError as error:
         return ConvertResult(summary=summary, error=error.to_record())
@@ -67,7 +75,7 @@ def probe_device(request: DeviceRequest) -> DeviceReport:
 
 
 def write_keras(request: KerasRequest) -> KerasResult:
-    """Write a Keras model for Keras 3 too, if that can hold it."""
+    """Write the model for Keras 3 too, if that can hold it."""
     return _of_keras3("write", request)
 
 
@@ -77,10 +85,16 @@ def verify_keras(request: KerasRequest) -> KerasResult:
 
 
 def _of_keras3(what: str, request: KerasRequest) -> KerasResult:
-    keras3 = importlib.import_module("job.engine.keras.keras3")  # two Keras are imported for those who need them
-    result: KerasResult = getattr(keras3, what)(request)
+    maker = importlib.import_module(KERAS_MAKERS[request.source.format])  # Keras is imported for those who need it
+    result: KerasResult = getattr(maker, what)(request)
     return result
 
+
+KERAS_MAKERS: Final = {
+    Format.KERAS_H5: "job.engine.keras.keras3",
+    Format.CHECKPOINT: "job.engine.architectures.keras_file",
+}
+"""What makes a file for Keras 3 out of a format."""
 
 STAGES: Final[dict[str, Stage]] = {
     "probe_device": Stage(DeviceRequest, probe_device),

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from job import wording
 from job.records import ArtifactReport, LeftAlone
 from job.redaction import printable, redacted
-from job.report.loading import loading_lines
+from job.report.loading import loading_snippets
 
 LEFT_ALONE_SHOWN: Final = 1000
 """More is a data set; the run's JSON document has them all."""
@@ -31,7 +31,7 @@ class Section:
 
 
 SECTIONS: Final = (
-    Section(name="loading", title="How to load it", applies=lambda report: bool(loading_lines(report))),
+    Section(name="loading", title="How to load it", applies=lambda report: bool(loading_snippets(report))),
     Section(name="model", title="What the model is", applies=lambda report: report.summary is not None),
     Section(
         name="findings",
@@ -81,7 +81,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.globals.update(wording=wording, loading_lines=loading_lines)
+    environment.globals.update(wording=wording, loading_snippets=loading_snippets)
     return environment
 
 

@@ -1,5 +1,6 @@
 import base64
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from job.discovery import discover
 from job.engine.runners import Candidate
 from job.errors import BadInput, JobError, Refused, from_record
 from job.parity import tolerance_for
-from job.records import ConvertResult, Signature
+from job.pulling import pull
+from job.records import ConvertResult, Listing, Signature
 from job.requests import ConvertRequest, SourceRequest, VerifyRequest
 from job.results import ParityResult
 from job.storage import open_source
@@ -19,7 +21,7 @@ from job.workers import Forkserver
 
 OURS = Path(__file__).parent.parent / "goldens"
 SHARED = Path(__file__).parent.parent.parent.parent / "shared" / "goldens"
-FORMATS = ("saved_model", "frozen_pb", "frozen_pbtxt", "ckpt_meta")
+FORMATS = ("saved_model", "frozen_pb", "frozen_pbtxt", "ckpt_meta", "ckpt_nometa")
 TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-3
 TIMEOUT_S = 120
 
@@ -29,6 +31,9 @@ UNLIKE_THE_OTHERS = {
     "corrupt_pb_bitflip": "its golden is of the weights before a bit of them flipped, which nothing can tell",
 }
 """Traps of the shared goldens that end neither in a published model nor in an error of the format."""
+
+FLATTENED = ("bert_pretrain_ckpt_nometa",)
+"""Goldens that have batch and length in one dimension, which our own graph keeps apart."""
 
 Case = dict[str, Any]
 
@@ -46,13 +51,21 @@ def cases(folder: Path, *expectations: str) -> list[Any]:
     ]
 
 
+@cache
+def found_in(goldens: Path) -> Listing:
+    """Return what all cases of a folder are: some checkpoints have their graph from another case."""
+    return discover(open_source(str(goldens)), only="*")
+
+
 def convert(forkserver: Forkserver, case: Path, scratch: Path) -> tuple[tuple[Signature, ...], ParityResult, Path]:
     """Run the real stages on the first artifact of a case; raises what they raise, which `inspect` must foresee."""
-    artifact = discover(open_source(str(case)), only="*").artifacts[0]
+    artifact = next(one for one in found_in(case.parent).artifacts if f"{one.name}/".startswith(f"{case.name}/"))
     if artifact.problem is not None:
         raise from_record(artifact.problem)
-    source = SourceRequest(format=artifact.format, directory=str(case), entry=artifact.entry)
     place = scratch / case.parent.parent.name / case.name
+    directory = scratch / "pulled" / place.relative_to(scratch)
+    pull(open_source(str(case.parent)), artifact, directory)
+    source = SourceRequest(format=artifact.format, directory=str(directory), entry=artifact.entry)
     request = ConvertRequest(source=source, saved_model=str(place))
     foreseen, _ = forkserver.run("inspect", source, ConvertResult, timeout_s=TIMEOUT_S)
     result, _ = forkserver.run("convert", request, ConvertResult, timeout_s=TIMEOUT_S)
@@ -120,7 +133,8 @@ def answers_as_recorded(case: Path, call: Case, signature: Signature, candidate:
     for spec, output in zip(signature.outputs, said, strict=True):
         name = next((name for name in (spec.tensor, spec.key) if name in fetched), "")
         if name:
-            assert_close(output, fetched[name], f"{case.name}, {call['name']}: {signature.key}/{spec.key}")
+            answer = output.reshape(fetched[name].shape) if case.name in FLATTENED else output
+            assert_close(answer, fetched[name], f"{case.name}, {call['name']}: {signature.key}/{spec.key}")
             compared += 1
     return compared
 

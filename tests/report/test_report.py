@@ -1,18 +1,13 @@
-import ast
 import re
-import sys
-import types
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
 
 from job import wording
-from job.records import ArtifactReport, Finding, LeftAlone, Signature, TensorSpec
+from job.records import ArtifactReport, Finding, LeftAlone
 from job.report import SECTIONS, Section, render_html, render_index
-from job.report.loading import loading_lines
 from tests import samples
 
 VOID = {"meta", "br", "input", "hr", "img", "link"}
@@ -200,60 +195,6 @@ def test_every_cell_is_labelled_for_a_narrow_screen() -> None:
     """Where a phone shows a row as a list, every cell of the table for speeds has the name of its column."""
     table = render_html(samples.PUBLISHED).split('id="speed"')[1].split("</table>")[0]
     assert table.count("<td") == table.count("<td data-label=") == 7 * len(samples.BENCHMARK.measurements)
-
-
-class FakeTensorFlow(types.ModuleType):
-    """What the five lines need of TensorFlow, noting what is asked of it."""
-
-    float32 = "float32"
-
-    def __init__(self, signature: Signature) -> None:
-        super().__init__("tensorflow")
-        self.calls: list[tuple[str, Any]] = []
-        self.saved_model = types.SimpleNamespace(
-            load=lambda _: types.SimpleNamespace(signatures={signature.key: self._serve})
-        )
-        self._answers = {output.key: output.dtype for output in signature.outputs}
-
-    def zeros(self, shape: list[int], dtype: str) -> tuple[list[int], str]:
-        """Stand for a tensor."""
-        return shape, dtype
-
-    def fill(self, shape: list[int], value: str) -> tuple[list[int], str]:
-        """Stand for a tensor of strings."""
-        return shape, value
-
-    def _serve(self, **arguments: object) -> dict[str, str]:
-        self.calls.extend(arguments.items())
-        return self._answers
-
-
-@pytest.mark.parametrize("key", ["image", "images/encoded:0", 'a "quoted" key'])
-def test_the_lines_for_loading_run(
-    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The five lines are Python, call the signature by its own keys, and read its own outputs."""
-    specs = (
-        TensorSpec(key=key, tensor="x:0", dtype="float32", shape=(None, 3)),
-        TensorSpec(key="text", tensor="t:0", dtype="string", shape=None),
-    )
-    signature = replace(samples.SIGNATURE, inputs=specs)
-    report = replace(samples.PUBLISHED, summary=replace(samples.SUMMARY, signatures=(signature,)))
-    tensorflow = FakeTensorFlow(signature)
-    monkeypatch.setitem(sys.modules, "tensorflow", tensorflow)
-    lines = loading_lines(report)
-    exec("\n".join(lines), {})  # noqa: S102 - that these lines run is what this is about
-    assert len(lines) == 5
-    assert tensorflow.calls == [(key, ([1, 3], "float32")), ("text", ([1], ""))]
-    assert capsys.readouterr().out == "int64 float32\n"
-
-
-def test_the_default_signature_is_the_one_to_load() -> None:
-    """Of several signatures the lines show serving_default, else the first."""
-    other = replace(samples.SIGNATURE, key="embed")
-    for signatures, chosen in (((other, samples.SIGNATURE), "serving_default"), ((other,), "embed")):
-        report = replace(samples.PUBLISHED, summary=replace(samples.SUMMARY, signatures=signatures))
-        assert ast.literal_eval(loading_lines(report)[2].removeprefix("serve = model.signatures")) == [chosen]
 
 
 def test_the_index_lists_every_artifact() -> None:

@@ -6,8 +6,14 @@ where every tensor is used once, by name and of its shape (`job.engine.architect
 
 from typing import Final
 
-from job.engine.architectures import bert, resnet_schemes
+from job.engine.architectures import bert, inception, mobilenet, resnet_schemes, vgg
 from job.engine.architectures.base import Family
 
-ARCHITECTURES: Final[tuple[Family, ...]] = (resnet_schemes.propose, bert.propose)
+ARCHITECTURES: Final[tuple[Family, ...]] = (
+    resnet_schemes.propose,
+    mobilenet.propose,
+    inception.propose,
+    vgg.propose,
+    bert.propose,
+)
 """Every family; where several fit exactly, the first holds."""

@@ -22,15 +22,22 @@ class Build(Protocol):
 class Proposal:
     """One architecture in one naming, with all that the checkpoint decides filled in.
 
-    `scheme` is what a user calls it by, and `facts` are sentences about what the names cannot tell: which
-    preprocessing the original had, where its strides are.
+    `scheme` is what a user calls it by, `origin` the code that wrote such checkpoints. `facts` are sentences about the
+    original that its user wants to know: its preprocessing, its classes. `assumptions` are about what neither names nor
+    shapes tell and what changes the answers.
+    `momentum` is how much of its moving statistics a batch norm keeps at a step of training: Keras' own where that of
+    the original is not known. `unread` are weights of training alone, which the model leaves out.
     """
 
     scheme: str
     title: str
+    origin: str = ""
     build: Build
     naming: Callable[[], Naming]
     facts: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    momentum: float = 0.99
+    unread: frozenset[str] = frozenset()
 
     def fit_to(self, inventory: Inventory) -> Fit:
         """Return how a checkpoint's tensors fit."""

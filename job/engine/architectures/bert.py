@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from job.engine.architectures.base import Proposal
 from job.engine.architectures.catalogue import Kind, Naming
@@ -64,7 +64,8 @@ class Bert:
             answers["logits"] = layers.project(outputs["pooled_output"], "classifier")
             answers["probabilities"] = layers.softmax(answers["logits"])
         if "squad" in self.tops:
-            answers["squad_logits"] = layers.project(sequence, "squad")
+            ends = layers.project(sequence, "squad")
+            answers |= {"start_logits": layers.channel(ends, 0), "end_logits": layers.channel(ends, 1)}
         if "next_sentence" in self.tops:
             answers["nsp_logits"] = layers.project(outputs["pooled_output"], "next_sentence")
         if "masked_words" in self.tops:
@@ -80,30 +81,36 @@ class Bert:
 def propose(inventory: Inventory) -> Iterator[Proposal]:
     """Propose BERT, as deep as the names say; how many heads its attention has, ``bert_config.json`` tells."""
     scope = next((name.removesuffix(_WORDS) for name in inventory.weights if name.endswith(_WORDS)), "bert/")
+    above = scope.removesuffix("bert/")
     numbers = {int(found[1]) for name in inventory.weights if (found := re.search(r"/encoder/layer_(\d+)/", name))}
-    width = inventory.weights.get(f"{scope}{_WORDS}", (0, 768))[-1]
+    width = (inventory.weights.get(f"{scope}{_WORDS}") or (768,))[-1]
     config = inventory.config if numbers else {}
-    heads = config.get("num_attention_heads") or max(width // WIDTH, 1)
     net = Bert(
         layers=len(numbers) or 12,
-        heads=_checked(heads, width),
-        activation=_known(config.get("hidden_act") or "gelu"),
+        heads=_heads(config, width),
+        activation=_activation(config),
         has_pooler=not numbers or f"{scope}pooler/dense/kernel" in inventory.weights,
-        tops=frozenset(top for top, name in HEADS.items() if name in inventory.weights),
+        tops=frozenset(top for top, name in HEADS.items() if above + name in inventory.weights),
     )
-    facts = [f"attention has {heads} heads of {width // heads}, as bert_config.json says"]
-    if "num_attention_heads" not in config:
-        facts = [
-            f"attention was taken to have heads of {WIDTH}, which shapes do not tell: put bert_config.json beside it"
-        ]
-    facts.append(f"its activation was taken to be {net.activation}" + (" by tanh" * (net.activation == "gelu")))
     yield Proposal(
         scheme="bert",
         title=f"BERT with {net.layers} layers of {width}",
+        origin="google-research/bert: modeling.py, run_pretraining.py, run_classifier.py, run_squad.py",
         build=net,
-        naming=lambda: _names(scope),
-        facts=tuple(facts),
+        naming=lambda: _names(scope, above),
+        facts=(f"attention has {net.heads} heads of {width // net.heads}",),
+        assumptions=tuple(_assumptions(net, config)),
     )
+
+
+def _assumptions(net: Bert, config: Mapping[str, Any]) -> Iterator[str]:
+    if "num_attention_heads" not in config:
+        yield (
+            f"each head of the attention is taken to be {WIDTH} wide, which shapes do not tell: "
+            "put bert_config.json beside the checkpoint"
+        )
+    if net.activation == "gelu":
+        yield "GELU is taken by its approximation with tanh, as in the last google-research/bert; the first took erf"
 
 
 _WORDS: Final = "embeddings/word_embeddings"
@@ -135,32 +142,35 @@ _ON_TOP: Final = {
 }
 
 
-def _names(scope: str) -> Naming:
+def _names(scope: str, above: str) -> Naming:
     def names(path: str, kind: Kind) -> Mapping[str, str]:
-        if kind == "project":
-            return {"kernel": f"{_ON_TOP[path]}output_weights", "bias": f"{_ON_TOP[path]}output_bias"}
-        if kind == "bias":
-            return {"bias": f"{_ON_TOP[path]}output_bias"}
         if kind == "table":
             return {"table": scope + _PLACES[path]}
+        if kind in ("project", "bias"):
+            top = above + _ON_TOP[path]
+            return {"kernel": f"{top}output_weights", "bias": f"{top}output_bias"}
         words = {"gamma": "gamma", "beta": "beta"} if kind == "layer_norm" else {"kernel": "kernel", "bias": "bias"}
-        if path in _ON_TOP:
-            return under(_ON_TOP[path], words)
-        layer, _, inner = path.partition("/")
-        if path in _PLACES:
-            return under(scope + _PLACES[path], words)
-        return under(f"{scope}encoder/layer_{layer.removeprefix('layer')}/{_IN_LAYER[inner]}", words)
+        return under(_place(path, scope, above), words)
 
     return names
 
 
-def _checked(heads: int, width: int) -> int:
-    if width % heads:
-        raise BadInput(f"bert_config.json says {heads} heads, which do not divide {width}", remedy="correct it")
+def _place(path: str, scope: str, above: str) -> str:
+    if path in _ON_TOP:
+        return above + _ON_TOP[path]
+    layer, _, inner = path.partition("/")
+    return scope + (_PLACES.get(path) or f"encoder/layer_{layer.removeprefix('layer')}/{_IN_LAYER[inner]}")
+
+
+def _heads(config: Mapping[str, Any], width: int) -> int:
+    heads = config.get("num_attention_heads", max(width // WIDTH, 1))
+    if not isinstance(heads, int) or heads < 1 or width % heads:
+        raise BadInput(f"bert_config.json says {heads!r} heads, which do not divide {width}", remedy="correct it")
     return heads
 
 
-def _known(activation: str) -> str:
+def _activation(config: Mapping[str, Any]) -> str:
+    activation = config.get("hidden_act", "gelu")
     if activation not in ("gelu", "relu", "tanh"):
-        raise BadInput(f"bert_config.json names an activation that BERT has not: {activation}", remedy="correct it")
-    return activation
+        raise BadInput(f"bert_config.json names an activation that BERT has not: {activation!r}", remedy="correct it")
+    return str(activation)

@@ -66,9 +66,9 @@ class Catalogue:
         """Return ``gamma`` and ``beta``, each ``[channels]``."""
         return self._of(path, "layer_norm", {"gamma": [(channels,)], "beta": [(channels,)]})
 
-    def bias(self, path: str) -> Weights:
-        """Return ``bias`` alone."""
-        return self._of(path, "bias", {"bias": [(None,)]})
+    def bias(self, path: str, size: int | None) -> Weights:
+        """Return ``bias`` alone, ``[size]``."""
+        return self._of(path, "bias", {"bias": [(size,)]})
 
     def _of(self, path: str, kind: Kind, patterns: Mapping[str, Sequence[Pattern]]) -> Weights:
         """Name a layer's tensors, each of the first of its patterns that the stored one has."""

@@ -15,12 +15,16 @@ STATISTICS: Final = ("mean", "variance")
 
 
 class GraphLayers(Layers[tf.Tensor]):
-    """Tensors of the current graph; `variables` are those made, by their names in the checkpoint."""
+    """Tensors of the current graph; `variables` are those made, by their names in the checkpoint.
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    `dtypes` names the types of those that are not stored as float32; all is computed in that.
+    """
+
+    def __init__(self, catalogue: Catalogue, dtypes: Mapping[str, str]) -> None:
         super().__init__(catalogue)
+        self._dtypes = dtypes
         self.variables = dict[str, tf.Variable]()
-        self._tables = dict[str, tf.Variable]()
+        self._tables = dict[str, tf.Tensor]()
 
     def images(self, shape: Sequence[int | None]) -> tf.Tensor:
         """Return the placeholder ``images``."""
@@ -56,6 +60,10 @@ class GraphLayers(Layers[tf.Tensor]):
         """Return the mean over height and width."""
         return tf.reduce_mean(x, [1, 2])
 
+    def crop(self, x: tf.Tensor, size: int) -> tf.Tensor:
+        """Return a slice."""
+        return x[:, :size, :size]
+
     def softmax(self, x: tf.Tensor) -> tf.Tensor:
         """Return ``Softmax``."""
         return tf.nn.softmax(x)
@@ -71,6 +79,10 @@ class GraphLayers(Layers[tf.Tensor]):
     def tanh(self, x: tf.Tensor) -> tf.Tensor:
         """Return ``Tanh``."""
         return tf.tanh(x)
+
+    def channel(self, x: tf.Tensor, number: int) -> tf.Tensor:
+        """Return the slice at a number."""
+        return x[:, :, number]
 
     def first(self, x: tf.Tensor) -> tf.Tensor:
         """Return the slice at 0."""
@@ -133,13 +145,16 @@ class GraphLayers(Layers[tf.Tensor]):
         mixed = tf.matmul(tf.nn.softmax(scores + masked), value, name=path)
         return tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), tf.shape(attention.query))
 
-    def _held(self, weights: Weights) -> Mapping[str, tf.Variable]:
+    def _held(self, weights: Weights) -> Mapping[str, tf.Tensor]:
         return {role: self._variable(tensor, trainable=role not in STATISTICS) for role, tensor in weights.items()}
 
-    def _variable(self, tensor: Tensor, *, trainable: bool) -> tf.Variable:
-        variable = v1.Variable(lambda: tf.zeros(tensor.shape), name=tensor.name, trainable=trainable, use_resource=True)
+    def _variable(self, tensor: Tensor, *, trainable: bool) -> tf.Tensor:
+        dtype = tf.as_dtype(self._dtypes.get(tensor.name, tf.float32))
+        variable = v1.Variable(
+            lambda: tf.zeros(tensor.shape, dtype), name=tensor.name, trainable=trainable, use_resource=True
+        )
         self.variables[tensor.name] = variable
-        return variable
+        return variable if dtype == tf.float32 else tf.cast(variable, tf.float32)
 
 
 def _times(x: tf.Tensor, kernel: tf.Tensor, name: str, *, transpose_b: bool = False) -> tf.Tensor:

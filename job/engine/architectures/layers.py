@@ -27,6 +27,7 @@ class Layers(ABC, Generic[T]):
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
+        self._rows = dict[str, int]()
 
     def conv(self, x: T, path: str, window: Window, *, bias: bool = False) -> T:
         """Convolve; how many channels come out, the checkpoint says."""
@@ -50,7 +51,9 @@ class Layers(ABC, Generic[T]):
 
     def embed(self, ids: T, path: str) -> T:
         """Take a row of a table ``[count, channels]`` for each id."""
-        return self._embed(ids, path, self.catalogue.table(path, None))
+        weights = self.catalogue.table(path, None)
+        self._rows[path] = weights["table"].shape[0]
+        return self._embed(ids, path, weights)
 
     def add_positions(self, x: T, path: str) -> T:
         """Add a table's first rows ``[length, channels]`` to texts."""
@@ -58,7 +61,7 @@ class Layers(ABC, Generic[T]):
 
     def score(self, x: T, path: str, table: str) -> T:
         """Compare texts with each row of the table that was embedded by at the path `table`, and add a bias."""
-        return self._score(x, path, self.catalogue.bias(path), table)
+        return self._score(x, path, self.catalogue.bias(path, self._rows[table] or None), table)
 
     def layer_norm(self, x: T, path: str, *, epsilon: float) -> T:
         """Normalise the channels by their own mean and variance (Ba et al. 2016)."""
@@ -105,6 +108,10 @@ class Layers(ABC, Generic[T]):
         """Average over height and width: ``[batch, channels]``."""
 
     @abstractmethod
+    def crop(self, x: T, size: int) -> T:
+        """Keep the first `size` rows and columns of images, all of smaller ones."""
+
+    @abstractmethod
     def softmax(self, x: T) -> T:
         """Turn logits into probabilities."""
 
@@ -119,6 +126,10 @@ class Layers(ABC, Generic[T]):
     @abstractmethod
     def tanh(self, x: T) -> T:
         """Return the hyperbolic tangent."""
+
+    @abstractmethod
+    def channel(self, x: T, number: int) -> T:
+        """Return one channel of texts: ``[batch, length]``."""
 
     @abstractmethod
     def first(self, x: T) -> T:

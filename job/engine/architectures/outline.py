@@ -44,6 +44,10 @@ class Outline(Layers[Channels]):
         """Return the same channels."""
         return x
 
+    def crop(self, x: Channels, size: int) -> Channels:
+        """Return the same channels."""
+        return x
+
     def softmax(self, x: Channels) -> Channels:
         """Return the same channels."""
         return x
@@ -59,6 +63,10 @@ class Outline(Layers[Channels]):
     def tanh(self, x: Channels) -> Channels:
         """Return the same channels."""
         return x
+
+    def channel(self, x: Channels, number: int) -> Channels:
+        """Return nothing known: what is left has no channels."""
+        return None
 
     def first(self, x: Channels) -> Channels:
         """Return the same channels."""

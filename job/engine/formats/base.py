@@ -1,6 +1,7 @@
 """What every reader returns, and how protocol buffers are parsed."""
 
 import glob
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,6 +15,13 @@ from job.records import Finding
 MAX_PROTO_BYTES: Final = 2**31 - 1
 """Protocol buffers cannot be larger; TensorFlow calls a larger file corrupt."""
 
+GRAPH_WANTED: Final = (
+    "put its .meta, or its graph as a GraphDef (.pb, .pbtxt), beside it and name their directory as the source; "
+    "or name that file by --graph: the .meta of another checkpoint of the same model will do; "
+    "or give the function that builds the model by --architecture"
+)
+"""What to do where a checkpoint's graph is not there and its architecture is not known."""
+
 Proto = TypeVar("Proto", bound=message.Message)
 
 
@@ -23,7 +31,7 @@ class LoadedMetaGraph:
 
     `checkpoint` is the prefix of the variables' values, empty where there are none. `assets`
     maps the graph's asset tensors to files. `beside` is where a vocabulary may lie whose
-    recorded path is gone.
+    recorded path is gone. `restated` says that the graph is ours, told by the names of the variables.
     """
 
     meta_graph: meta_graph_pb2.MetaGraphDef
@@ -31,6 +39,7 @@ class LoadedMetaGraph:
     assets: dict[str, Path] = field(default_factory=dict)
     beside: Path
     findings: tuple[Finding, ...] = ()
+    restated: bool = False
 
 
 def checkpoint_of(prefix: str) -> str:
@@ -99,3 +108,18 @@ def unpack_any(packed: Any, proto: Proto) -> Proto:
     """Unpack a collection's ``google.protobuf.Any`` whatever type URL it was written with."""
     proto.ParseFromString(packed.value)
     return proto
+
+
+def predict_signature(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> meta_graph_pb2.SignatureDef:
+    """Return the signature of a graph that has none: its tensors by key."""
+    return meta_graph_pb2.SignatureDef(
+        method_name="tensorflow/serving/predict",
+        inputs={key: _info(tensor) for key, tensor in inputs.items()},
+        outputs={key: _info(tensor) for key, tensor in outputs.items()},
+    )
+
+
+def _info(tensor: Any) -> meta_graph_pb2.TensorInfo:
+    return meta_graph_pb2.TensorInfo(
+        name=tensor.name, dtype=tensor.dtype.as_datatype_enum, tensor_shape=tensor.shape.as_proto()
+    )

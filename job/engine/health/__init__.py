@@ -9,7 +9,7 @@ from typing import Final
 
 from job.engine.graph import Graph
 from job.engine.health import dropout
-from job.engine.health.averages import averages_unused
+from job.engine.health.averages import averages_unused, averages_used
 from job.engine.health.batch_norm import BatchNorm, find_training_mode
 from job.engine.health.inference_mode import to_inference
 from job.engine.health.leftovers import training_graph, trains
@@ -29,6 +29,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     batch_norm_training,
     statistics_untrained,
     random_in_graph,
+    averages_used,
     averages_unused,
     half_precision,
     quantised,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from job.engine.health.subject import Subject
+from job.engine.health.subject import Ema, Subject
 from job.engine.state.checkpoint import StoredVariable, read_values
 from job.records import Finding
 
@@ -38,15 +38,42 @@ def averaged(variables: tuple[StoredVariable, ...], stored: Mapping[str, Any]) -
     )
 
 
-def averages_unused(subject: Subject) -> Iterator[Finding]:
-    """Say that the checkpoint holds averages of the weights, and whether they are any different."""
-    taken = [variable for variable in subject.variables if variable.is_average]
-    if taken:
+def chosen(
+    variables: tuple[StoredVariable, ...], stored: Mapping[str, Any], ema: Ema, *, restated: bool
+) -> tuple[StoredVariable, ...]:
+    """Return the variables with their averages where these are asked for.
+
+    By itself only in a `restated` graph: a checkpoint's own one knows which of the two it reads. There they are taken
+    where every trained variable has one: models that are trained so are evaluated so.
+    """
+    wanted = ema == "on" or (ema == "auto" and restated and not _lacking(variables, shadows(variables, stored)))
+    return averaged(variables, stored) if wanted else variables
+
+
+def averages_used(subject: Subject) -> Iterator[Finding]:
+    """Say that variables have the values of their averages, and where nobody asked for it, what it changes."""
+    taken = {one.key: SHADOW.sub("", one.key) for one in subject.variables if one.is_average}
+    if not taken:
+        return
+    cause = (
+        f"{len(taken)} of the {len(subject.variables)} variables have the values of their moving averages "
+        f"(first {next(iter(taken))})"
+    )
+    compared, differing = _differing(subject, taken) if subject.ema == "auto" else (0, 0)
+    if differing:
         yield Finding(
-            code="averages_used",
-            cause=f"{len(taken)} of the {len(subject.variables)} variables have the values of their moving averages "
-            f"(first {taken[0].key})",
+            code="averages_chosen",
+            severity="warning",
+            cause=f"{cause}, as every trained one has an average; {differing} of the {compared} compared differ "
+            "from the weights themselves",
+            remedy="--ema off takes the weights themselves",
         )
+    else:
+        yield Finding(code="averages_used", cause=cause, remedy="--ema off takes the weights themselves")
+
+
+def averages_unused(subject: Subject) -> Iterator[Finding]:
+    """Say that the checkpoint holds averages that are not used, whether they are any different, and why."""
     found = shadows(subject.variables, subject.stored)
     if not found:
         return
@@ -55,9 +82,22 @@ def averages_unused(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         code="averages_unused",
         cause=f"the checkpoint holds moving averages of {len(found)} of the {len(subject.variables)} variables "
-        f"({next(iter(found.values()))} …), {seen}; the graph reads the variables themselves",
+        f"({next(iter(found.values()))} …), {seen}; {_why_unused(subject, found)}",
         remedy="--ema on converts the averages, if it is these that the model was evaluated with",
     )
+
+
+def _why_unused(subject: Subject, found: Mapping[str, str]) -> str:
+    if not subject.restated:
+        return "the graph reads the variables themselves"
+    lacking = _lacking(subject.variables, found)
+    some = f", for {len(lacking)} trained ones have none (first {lacking[0]})" if lacking else ""
+    return f"the variables themselves were taken{some}"
+
+
+def _lacking(variables: tuple[StoredVariable, ...], found: Mapping[str, str]) -> list[str]:
+    """Return the trained variables that have no average."""
+    return [variable.name for variable in variables if variable.trainable and variable.key not in found]
 
 
 def _differing(subject: Subject, found: Mapping[str, str]) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -11,18 +11,24 @@ from job.engine.graph import Edge
 from job.engine.health.path import Path
 from job.engine.state.checkpoint import StoredVariable, read_values, stored_shapes
 
+Ema = Literal["auto", "on", "off"]
+"""Whether moving averages are taken in place of weights, see `ArtifactOptions`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """A model under examination; `checkpoint` is empty where it has no variables.
 
     `needed` are the nodes that its signatures need, on the path or in a branch that is not taken.
+    `ema` is what was asked for, and `restated` says that the graph is ours and not the model's own.
     """
 
     path: Path
     needed: frozenset[str]
     checkpoint: str
     variables: tuple[StoredVariable, ...]
+    ema: Ema = "auto"
+    restated: bool = False
 
     @cached_property
     def stored(self) -> Mapping[str, Sequence[int]]:

@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tf_keras.src import backend
 from tf_keras.src.layers import serialization
 
+from job.engine.formats.base import predict_signature
 from job.engine.keras import weights
 from job.engine.keras.hdf5 import StoredModel
 from job.engine.keras.layers import OBJECTS
@@ -58,12 +59,9 @@ class KerasGraph:
         """Return the graph with ``serving_default``, its arguments named after the model's layers."""
         meta_graph = meta_graph_pb2.MetaGraphDef(graph_def=self.graph.as_graph_def())
         meta_graph.meta_info_def.tensorflow_version = producer
-        definition = meta_graph.signature_def["serving_default"]
-        definition.method_name = "tensorflow/serving/predict"
-        for key, tensor in zip(numbered(self.model.input_names), self.model.inputs, strict=True):
-            definition.inputs[key].CopyFrom(_info(tensor))
-        for key, tensor in zip(numbered(self.model.output_names), self.outputs, strict=True):
-            definition.outputs[key].CopyFrom(_info(tensor))
+        inputs = dict(zip(numbered(self.model.input_names), self.model.inputs, strict=True))
+        outputs = dict(zip(numbered(self.model.output_names), self.outputs, strict=True))
+        meta_graph.signature_def["serving_default"].CopyFrom(predict_signature(inputs, outputs))
         trainable = [VariableDef(variable_name=f"{one.op.name}:0") for one in self.model.trainable_weights]
         meta_graph.collection_def[TRAINABLE].bytes_list.value.extend(one.SerializeToString() for one in trainable)
         return meta_graph
@@ -126,9 +124,3 @@ def numbered(names: list[str]) -> Iterator[str]:
     for name in names:
         yield f"{name}_{counts[name]}" if counts[name] else name
         counts[name] += 1
-
-
-def _info(tensor: tf.Tensor) -> meta_graph_pb2.TensorInfo:
-    return meta_graph_pb2.TensorInfo(
-        name=tensor.name, dtype=tensor.dtype.as_datatype_enum, tensor_shape=tensor.shape.as_proto()
-    )

@@ -2,29 +2,22 @@
 
 import copy
 import inspect
-import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import keras
-import numpy as np
-import tensorflow as tf
 from keras.src.legacy.saving import saving_utils
 from numpy.typing import NDArray
 
-from job import parity
 from job.engine import runtime
 from job.engine.assembling import read_source
 from job.engine.keras.building import KerasGraph, numbered
 from job.engine.keras.hdf5 import Json, opened
+from job.engine.keras.proving import KERAS_ERRORS, NotHeld, array_of, prove, quietly, reason_of, signature_of
 from job.engine.keras.reading import configuration
-from job.engine.proof import reference
-from job.engine.proof.answers import Answer, recalled
-from job.records import KerasResult, Signature
-from job.requests import KerasRequest, VerifyRequest
+from job.records import KerasResult
+from job.requests import KerasRequest
 
 Array = NDArray[Any]
 
@@ -32,22 +25,13 @@ REDEFINED: Final = {"hard_sigmoid": "Keras 3 gave hard_sigmoid another slope"}
 """Functions that have the old name and compute something else."""
 
 OF_EVERY_LAYER: Final = ("name", "trainable", "dtype")
-KERAS_ERRORS: Final = (
-    *(ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError),
-    tf.errors.OpError,
-)
-"""What Keras 3 raises for a model that it does not hold, while it is built, saved, loaded or called."""
-
-
-class NotHeld(Exception):
-    """Keras 3 cannot hold the model; the message says why."""
 
 
 def write(request: KerasRequest) -> KerasResult:
     """Build the model for Keras 3, give it the weights and save it to ``request.file``."""
     runtime.configure("exact", "cpu")
     path = Path(request.source.directory, request.source.entry)
-    with opened(path) as stored, _quietly():
+    with opened(path) as stored, quietly():
         config = configuration(path, stored, request.source.options)
         built = KerasGraph(copy.deepcopy(config), stored, path.name)
         if built.keeps_state:
@@ -57,7 +41,7 @@ def write(request: KerasRequest) -> KerasResult:
             _fill(model, built.model, {id(weight): array for weight, array in built.pairs})
             model.save(request.file)
         except (*KERAS_ERRORS, NotHeld) as error:
-            return KerasResult(reason=_line(error))
+            return KerasResult(reason=reason_of(error))
     return KerasResult()
 
 
@@ -65,56 +49,20 @@ def verify(request: KerasRequest) -> KerasResult:
     """Load the file and compare it with what the baseline answered."""
     runtime.configure("exact", "cpu")
     path = Path(request.source.directory, request.source.entry)
-    source = read_source(request.source)
-    signature = next(one for one in source.signatures if one.key == "serving_default")
-    asked = VerifyRequest(
-        source=request.source, saved_model="", mode="exact", tolerance=request.tolerance, reference=request.reference
-    )
-    answers = recalled(source, asked).of(signature) if reference.exists(request.reference) else []
-    if not answers:
-        return KerasResult(reason="there is no answer of the TF1 graph to compare with")
     with opened(path) as stored:
         config = configuration(path, stored, request.source.options)
-    try:
-        model = keras.saving.load_model(request.file, compile=False, safe_mode=True)
-        said = [_said(model, config, signature, answer) for answer in answers]
-    except KERAS_ERRORS as error:
-        return KerasResult(reason=_line(error))
-    return _judged(answers, said, request.tolerance)
+    source = read_source(request.source)
+    first = signature_of(source).outputs[0].key
+    return prove(request, source, lambda model, feeds: _answers(model, config, feeds, first))
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keras warns of shapes that an old configuration says in its first layer."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _judged(answers: Sequence[Answer], said: Sequence[Sequence[Array]], tolerance: float) -> KerasResult:
-    pairs = [
-        pair
-        for answer, outputs in zip(answers, said, strict=True)
-        for pair in zip(answer.outputs, outputs, strict=True)
-    ]
-    compared = [
-        parity.compare(left, right, tolerance=parity.tolerance_for(left.dtype, tolerance)) for left, right in pairs
-    ]
-    failed = next((one for one in compared if one.verdict == "failed"), None)
-    worst = max((one.relative or 0.0 for one in compared), default=0.0)
-    return KerasResult(relative=worst, reason=f"its answers differ: {failed.reason}" if failed else "")
-
-
-def _said(model: Any, config: Json, signature: Signature, answer: Answer) -> list[Array]:
-    """Return the outputs in the signature's order, which is that of its keys; Keras keeps the model's own."""
-    fed = dict(zip((spec.key for spec in signature.inputs), answer.sample.feeds, strict=True))
+def _answers(model: Any, config: Json, fed: Mapping[str, Array], first: str) -> dict[str, Array]:
+    """Return the outputs by key, where Keras keeps the model's own order; a Sequential's only one is `first`."""
     inputs, outputs = _names(config, "input_layers"), _names(config, "output_layers")
     feeds = [fed[name] for name in inputs] if inputs else list(fed.values())
     results = model(feeds[0] if len(feeds) == 1 else feeds, training=False)
-    listed = list(results) if isinstance(results, list | tuple) else [results]
-    arrays = [np.asarray(keras.ops.convert_to_numpy(result)) for result in listed]
-    by_key = dict(zip(numbered(outputs), arrays, strict=True)) if outputs else {signature.outputs[0].key: arrays[0]}
-    return [by_key[spec.key] for spec in signature.outputs]
+    arrays = [array_of(result) for result in (results if isinstance(results, list | tuple) else [results])]
+    return dict(zip(numbered(outputs), arrays, strict=True)) if outputs else {first: arrays[0]}
 
 
 def _names(config: Json, which: str) -> list[str]:
@@ -224,9 +172,3 @@ def _weights(layer: Any) -> list[Any]:
 def _last(name: str) -> str:
     """Return what a weight is to its layer; Keras 3 calls the kernel of a depthwise convolution just that."""
     return name.split(":", maxsplit=1)[0].rsplit("/", 1)[-1].removeprefix("depthwise_")
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in re.sub(r"\x1b\[\d+m|\{\{.*?\}\} ", "", str(error)).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith("Exception encountered")]
-    return (told or [type(error).__name__])[0][:240]

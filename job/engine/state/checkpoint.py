@@ -1,7 +1,8 @@
 """Where each variable's value is, found through the saver's own restore nodes, and how it is read."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,8 @@ HANDED_ON: Final = ("Identity", "Reshape", "Cast", "Enter", "RefEnter", "Switch"
 TRAINABLE: Final = "trainable_variables"
 AVERAGES: Final = re.compile(r"moving_(mean|var\w*|avg|average)|ExponentialMovingAverage|global_step")
 """Variables that no gradient changes, by the names that TF1's layers and optimizers gave them."""
+
+NAMES_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,25 +89,37 @@ def variables_of(
         )
     if not wanted:
         return ()
-    restored = dict(_restored(graph))
+    restored = dict(restored_tensors(graph))
     stored = stored_shapes(checkpoint) if checkpoint else {}
     pairs = [_pair(node, restored, stored, trained, elsewhere) for node in wanted]
-    _check_stored(pairs, stored, checkpoint)
     reshaped = {variable for assign, variable in restore_nodes(graph) if _reshapes(graph, assign)}
-    for pair in pairs:
-        if pair.value is None:
-            _check_shape(pair, stored[pair.key], may_differ=pair.name in reshaped)
+    _check_stored(pairs, stored, reshaped, checkpoint)
     return tuple(pairs)
 
 
-def _check_stored(pairs: list[StoredVariable], stored: Mapping[str, list[int]], checkpoint: str) -> None:
-    missing = sorted(pair.key for pair in pairs if pair.value is None and pair.key not in stored)
-    if missing:
-        raise Incomplete(
-            f"{len(missing)} of {len(pairs)} variables are not in the checkpoint: {', '.join(missing[:5])}",
-            where=Path(checkpoint).name,
-            remedy="the checkpoint belongs to another graph, or is incomplete",
-        )
+def _check_stored(
+    pairs: list[StoredVariable], stored: Mapping[str, list[int]], reshaped: Collection[str], checkpoint: str
+) -> None:
+    """TensorFlow restores a tensor of any shape into a resource variable without a word."""
+    read = [pair for pair in pairs if pair.value is None]
+    missing = sorted(pair.key for pair in read if pair.key not in stored)
+    here = [pair for pair in read if pair.key in stored]
+    others = [one for one in here if not _has_shape(one, stored[one.key], may_differ=one.name in reshaped)]
+    shapes = [
+        f"{one.name} has shape {one.shape.as_list()} in the graph and {stored[one.key]} in the checkpoint"
+        for one in others
+    ]
+    said = [f"{len(missing)} of {len(pairs)} variables are not in the checkpoint: {_shown(missing)}"] if missing else []
+    if shapes:
+        said.append(f"{len(shapes)} of {len(pairs)} have another shape: {_shown(shapes)}")
+    if said:
+        remedy = "the checkpoint belongs to another graph" + (", or is incomplete" if missing else "")
+        raise (Incomplete if missing else BadInput)("; ".join(said), where=Path(checkpoint).name, remedy=remedy)
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def restore_nodes(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -211,7 +226,7 @@ def _pair(
     )
 
 
-def _restored(graph: Graph) -> Iterator[tuple[str, tuple[str, str]]]:
+def restored_tensors(graph: Graph) -> Iterator[tuple[str, tuple[str, str]]]:
     """Yield (variable, (stored tensor, slice)) for every variable that the saver restores."""
     for assign, variable in restore_nodes(graph):
         source = graph.source_of(graph.inputs(assign)[1], through=HANDED_ON)
@@ -227,14 +242,8 @@ def _restore_constants(graph: Graph, source: Edge) -> tuple[str, str]:
 
 def stored_shapes(checkpoint: str) -> dict[str, list[int]]:
     """Return every stored tensor's shape; raises `BadInput` where the index cannot be read."""
-    try:
+    with _told(checkpoint):
         shapes: dict[str, list[int]] = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise BadInput(
-            f"the checkpoint cannot be opened: {_first_line(error)}",
-            where=Path(checkpoint).name,
-            remedy="copy its .index and all .data files again",
-        ) from error
     if not shapes:
         raise BadInput(
             "the checkpoint holds no tensors",
@@ -244,22 +253,37 @@ def stored_shapes(checkpoint: str) -> dict[str, list[int]]:
     return shapes
 
 
+def stored_dtypes(checkpoint: str) -> dict[str, tf.DType]:
+    """Return every stored tensor's type; raises `BadInput` where the index cannot be read."""
+    with _told(checkpoint):
+        dtypes: dict[str, tf.DType] = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_dtype_map()
+    return dtypes
+
+
+@contextmanager
+def _told(checkpoint: str) -> Iterator[None]:
+    """Translate what the reader of a checkpoint's index raises."""
+    try:
+        yield
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise BadInput(
+            f"the checkpoint cannot be opened: {_first_line(error)}",
+            where=Path(checkpoint).name,
+            remedy="copy its .index and all .data files again",
+        ) from error
+
+
 def _reshapes(graph: Graph, assign: str) -> bool:
     """Whether the saver was made with ``reshape=True``."""
     through = tuple(op for op in HANDED_ON if op != "Reshape")
     return bool(graph.nodes[graph.source_of(graph.inputs(assign)[1], through=through).node].op == "Reshape")
 
 
-def _check_shape(variable: StoredVariable, stored: list[int], *, may_differ: bool) -> None:
-    """TensorFlow restores a tensor of any shape into a resource variable without a word."""
+def _has_shape(variable: StoredVariable, stored: list[int], *, may_differ: bool) -> bool:
     if variable.slice_spec or not variable.shape.is_fully_defined():
-        return
+        return True
     as_many = variable.shape.num_elements() == int(np.prod(stored))
-    if variable.shape.as_list() != list(stored) and not (may_differ and as_many):
-        raise BadInput(
-            f"{variable.name} has shape {variable.shape.as_list()} in the graph and {stored} in the checkpoint",
-            remedy="the checkpoint belongs to another graph",
-        )
+    return variable.shape.as_list() == list(stored) or (may_differ and as_many)
 
 
 def _first_line(error: Exception) -> str:

@@ -5,14 +5,12 @@ object-based checkpoints name values by the way to them. Local variables are in 
 may assign any variable after the checkpoint was restored.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow.core.framework.variable_pb2 import VariableDef
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 from tensorflow.python.framework import op_def_registry
 
 from job.engine.formats.base import LoadedMetaGraph
@@ -25,14 +23,11 @@ from job.engine.state.checkpoint import (
     VARIABLE_OPS,
     Elsewhere,
     definitions,
-    read_tensor,
-    stored_shapes,
 )
 from job.engine.state.initialising import grouped, init_ops
+from job.engine.state.recorded import COLLECTIONS, recorded_objects, recorded_slices
 
-COLLECTIONS: Final = ("variables", "trainable_variables", "local_variables", "model_variables")
 LOCAL: Final = "local_variables"
-OBJECTS: Final = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
 def elsewhere(loaded: LoadedMetaGraph, graph: Graph, needed: set[str]) -> Elsewhere:
@@ -51,28 +46,10 @@ def elsewhere(loaded: LoadedMetaGraph, graph: Graph, needed: set[str]) -> Elsewh
             target, value = graph.inputs(node)[:2]
             (initial if node in own else assigned)[graph.source_of(target).node] = value
     return Elsewhere(
-        recorded=_slices(known) | _objects(loaded.checkpoint),
+        recorded=recorded_slices(known) | recorded_objects(loaded.checkpoint),
         assigned=dict(_evaluated(graph, assigned, needed)),
         initial=dict(_evaluated(graph, initial, needed)),
     )
-
-
-def _slices(known: Iterable[VariableDef]) -> dict[str, tuple[str, str]]:
-    """Return, by variable, the stored tensor and the slice of it, as ``RestoreV2`` takes them."""
-    return {
-        edge_of(variable.variable_name).node: (variable.save_slice_info_def.full_name, _slice(variable))
-        for variable in known
-        if variable.HasField("save_slice_info_def")
-    }
-
-
-def _objects(checkpoint: str) -> dict[str, tuple[str, str]]:
-    """Return, by variable, the stored tensor that an object-based checkpoint has for it; empty for another one."""
-    if not checkpoint or OBJECTS not in stored_shapes(checkpoint):
-        return {}
-    graph = TrackableObjectGraph.FromString(read_tensor(checkpoint, OBJECTS, tf.string).item())
-    values = [value for node in graph.nodes for value in node.attributes]
-    return {value.full_name: (value.checkpoint_key, "") for value in values if value.full_name}
 
 
 def _local(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[tuple[str, Edge]]:
@@ -101,9 +78,3 @@ def _run(graph: Graph, edge: Edge, nodes: set[str]) -> NDArray[Any]:
         (tensor,) = tf.import_graph_def(subgraph(graph, nodes), return_elements=[edge.tensor], name="")
         value: NDArray[Any] = session.run(tensor)
     return value
-
-
-def _slice(variable: VariableDef) -> str:
-    info = variable.save_slice_info_def
-    spans = ":".join(f"{start},{size}" for start, size in zip(info.var_offset, info.var_shape, strict=True))
-    return f"{' '.join(map(str, info.full_shape))} {spans}"

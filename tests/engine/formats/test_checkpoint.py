@@ -7,7 +7,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 
 from job.engine.assembling import read_source
-from job.errors import BadInput
+from job.errors import BadInput, Incomplete
 from job.records import Format
 from job.requests import SourceRequest
 from tests.engine import models
@@ -44,8 +44,9 @@ def test_weights_without_a_graph_are_bad_input(tmp_path: Path) -> None:
     """A vocabulary beside them is no graph."""
     request = saved(tmp_path, text=True)
     (tmp_path / "graph.pbtxt").rename(tmp_path / "vocab.txt")
-    with pytest.raises(BadInput, match="a checkpoint without its graph"):
+    with pytest.raises(Incomplete, match="a checkpoint without its graph, of no architecture that is known") as caught:
         read_source(request)
+    assert "put its .meta, or its graph as a GraphDef" in caught.value.remedy
 
 
 def test_graph_of_another_model_is_told(tmp_path: Path) -> None:

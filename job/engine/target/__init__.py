@@ -1,0 +1,1 @@
+"""Models for a TensorFlow that is older than the running one."""

@@ -1,0 +1,1 @@
+"""Graphs that users give to checkpoints which have none: a file, or a function of theirs."""

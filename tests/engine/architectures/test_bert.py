@@ -1,0 +1,136 @@
+"""BERT against what google-research's own code said under TensorFlow 1.15.5."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from job.engine.architectures import reading
+from job.engine.formats.base import LoadedMetaGraph
+from job.errors import BadInput, Incomplete
+from job.records import Format
+from job.requests import SourceRequest
+from tests.architectures import originals
+from tests.architectures.originals import Case
+
+v1 = tf.compat.v1
+
+CASES = [case.case for case in originals.cases("bert")]
+QUICK = [name for name in CASES if "base" not in name]
+TOLERANCE = 1e-5
+
+
+def read(folder: Path) -> LoadedMetaGraph:
+    request = SourceRequest(format=Format.CHECKPOINT, directory=str(folder), entry="model.ckpt")
+    return reading.read(request, str(folder / "model.ckpt"))
+
+
+def written(case: Case, folder: Path, *, config: str | None = None) -> Path:
+    """Write the checkpoint and, beside it, its configuration or another."""
+    case.write(folder)
+    (folder / "bert_config.json").write_text(case.config if config is None else config)
+    return folder
+
+
+def answers(loaded: LoadedMetaGraph, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    signature = loaded.meta_graph.signature_def["serving_default"]
+    assert set(signature.inputs) == set(feeds)
+    with tf.Graph().as_default(), v1.Session() as session:
+        tf.import_graph_def(loaded.meta_graph.graph_def, name="")
+        saver = loaded.meta_graph.saver_def
+        session.run(saver.restore_op_name, {saver.filename_tensor_name: loaded.checkpoint})
+        fetches = {key: info.name for key, info in signature.outputs.items()}
+        said: dict[str, NDArray[Any]] = session.run(fetches, {signature.inputs[key].name: feeds[key] for key in feeds})
+    return said
+
+
+def apart(said: NDArray[Any], expected: NDArray[Any]) -> float:
+    return float(np.abs(said.reshape(expected.shape) - expected).max() / np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_answers_are_the_originals(name: str, tmp_path: Path) -> None:
+    """Every output of every head agrees with the original, masked words and second segments among the inputs."""
+    case = originals.case(name)
+    recorded = case.recorded()
+    feeds = {key: recorded[key] for key in case.inputs}
+    assert 0 < feeds["input_mask"].mean() < 1
+    said = answers(read(written(case, tmp_path)), feeds)
+    assert set(case.outputs) <= set(said)
+    for key, (array,) in case.outputs.items():
+        assert apart(said[key], recorded[array]) <= TOLERANCE, key
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_every_tensor_is_used_once(name: str, tmp_path: Path) -> None:
+    """The graph restores exactly the model's variables, each from the tensor of its name; slots are left alone."""
+    case = originals.case(name)
+    loaded = read(written(case, tmp_path))
+    variables = [node.name for node in loaded.meta_graph.graph_def.node if node.op == "VarHandleOp"]
+    assert sorted(variables) == sorted(case.variables)
+
+
+@pytest.mark.parametrize(("heads", "least"), [(2, 1e-3), (8, 1e-3)])
+def test_heads_come_from_the_configuration(heads: int, least: float, tmp_path: Path) -> None:
+    """Another number of heads answers differently: shapes do not tell it, the file beside the checkpoint does."""
+    case = originals.case("bert_tiny")
+    recorded = case.recorded()
+    config = json.dumps(json.loads(case.config) | {"num_attention_heads": heads})
+    said = answers(read(written(case, tmp_path, config=config)), {key: recorded[key] for key in case.inputs})
+    assert apart(said["sequence_output"], recorded["sequence_output"]) > least
+
+
+def test_without_a_configuration_the_heads_are_an_assumption(tmp_path: Path) -> None:
+    """Heads of 64 are taken, as in every published BERT, and a warning says so."""
+    case = originals.case("bert_tiny")
+    case.write(tmp_path)
+    assumed = [one for one in read(tmp_path).findings if one.code == "architecture_assumed"]
+    assert any("64 wide" in one.cause and one.severity == "warning" for one in assumed)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ('{"num_attention_heads": 5}', "5 heads, which do not divide 64"),
+        ('{"num_attention_heads": 4, "hidden_act": "swish"}', "an activation that BERT has not: 'swish'"),
+        ('{"num_attention_heads": "4"}', "'4' heads"),
+        ('{"num_attention_heads": 0}', "0 heads"),
+        ('{"num_attention_heads"', "no JSON"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_refused(config: str, told: str, tmp_path: Path) -> None:
+    """Heads that do not divide the channels, unknown activations and broken files end in one line."""
+    with pytest.raises(BadInput, match=told):
+        read(written(originals.case("bert_tiny"), tmp_path, config=config))
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "misshapen"])
+def test_a_checkpoint_that_is_not_quite_bert_is_refused(change: str, tmp_path: Path) -> None:
+    """One tensor too few, too many, or of another shape: the line names it, and nothing is converted."""
+    values: dict[str, Any] = dict(originals.case("bert_tiny").values())
+    name = "bert/encoder/layer_1/output/dense/kernel"
+    if change == "missing":
+        del values[name]
+    elif change == "misshapen":
+        values[name] = values[name][:-1]
+    else:
+        name = "bert/adapter/kernel"
+        values[name] = np.zeros((2, 2), np.float32)
+    originals.write(values, tmp_path)
+    with pytest.raises(Incomplete, match=name):
+        read(tmp_path)
+
+
+def test_a_scope_above_is_understood(tmp_path: Path) -> None:
+    """Names below ``module/`` are the same BERT, its heads among them."""
+    case = originals.case("bert_tiny_classifier")
+    recorded = case.recorded()
+    originals.write({f"module/{name}": value for name, value in case.values().items()}, tmp_path)
+    (tmp_path / "bert_config.json").write_text(case.config)
+    said = answers(read(tmp_path), {key: recorded[key] for key in case.inputs})
+    assert apart(said["logits"], recorded["logits"]) <= TOLERANCE
