@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 Mode = Literal["exact", "as_run"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
-PASSED_ON: Final = ("PATH", "HOME", "LANG", "USER", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LD_PRELOAD")
+PASSED_ON: Final = ("PATH", "HOME", "LANG", "USER", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LD_PRELOAD")
 PASSED_ON_PREFIXES: Final = ("LC_", "CUDA_", "NVIDIA_", "TF_", "XLA_", "PYTHON", "OMP_", "OPENBLAS_", "NCCL_")
 """What a worker may know of the environment: no credentials, no endpoints."""
 
@@ -88,6 +88,7 @@ class Forkserver(AbstractContextManager["Forkserver"]):
 
     def _start(self) -> "subprocess.Popen[bytes]":
         environment = {name: value for name, value in self._environment.items() if _may_pass(name)}
+        environment["TMPDIR"] = str(self._scratch)  # autograph leaves files there, which go with the rest
         environment |= {"TF_CPP_MIN_LOG_LEVEL": "2"} | ({"TF_ENABLE_ONEDNN_OPTS": "0"} if self._mode == "exact" else {})
         with (self._scratch / f"{self._mode}.log").open("ab") as errors:
             return subprocess.Popen(

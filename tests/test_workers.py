@@ -60,6 +60,11 @@ def test_exact_workers_run_without_onednn(tmp_path: Path, forkserver: Forkserver
         assert "TF_ENABLE_ONEDNN_OPTS" not in order(other).environment
 
 
+def test_what_a_worker_leaves_behind_goes_with_the_scratch_directory(forkserver: Forkserver, tmp_path: Path) -> None:
+    """TensorFlow's autograph writes files that a forked child never removes; they are no concern of the system's."""
+    assert order(forkserver).environment["TMPDIR"] == str(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("what", "kind", "said"),
     [
