@@ -236,7 +236,7 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
     ),
     "tensors_left_over": FindingKind(
         severity="warning",
-        meaning="The checkpoint holds tensors that are no variables of the given graph, and no slots or averages either.",
+        meaning="The checkpoint holds tensors that are no variables of the given graph, nor slots or averages.",
         action="Check that the graph is the whole model's.",
     ),
     "training_graph": FindingKind(

@@ -86,6 +86,7 @@ def test_flag_comes_before_variable(settings: list[Settings], monkeypatch: pytes
         (["run"], {}, "--source is not set; pass --source URI or set JOB_SOURCE"),
         (["run"], {"JOB_SEED": "x"}, "'x' is not a valid integer range; correct JOB_SEED"),
         (["run"], {"JOB_BENCHMARK": "on"}, "correct JOB_BENCHMARK"),
+        (["run", "--target-tf", "2.3"], {}, "'2.3' is not one of 'running', '2.4', '2.5',"),
         (
             ["run"],
             {"JOB_SOURCE": "ftp://h/x", "JOB_DEST": "/x"},

@@ -59,11 +59,12 @@ def test_tolerance_is_read_in_every_spelling(text: str) -> None:
         ("ema: 'off'", "ema", "off"),
         ("dropout: off", "dropout", "off"),
         ("target_tf: 2.4", "target_tf", "2.4"),
+        ("target_tf: 2.10", "target_tf", "2.10"),
         ("target_tf: '2.10'", "target_tf", "2.10"),
     ],
 )
 def test_choices_need_no_quotes(text: str, name: str, read: str) -> None:
-    """YAML 1.1 takes ``off`` for false and ``2.4`` for a number."""
+    """YAML 1.1 takes ``off`` for false and ``2.10`` for the number 2.1."""
     assert getattr(_options(text), name) == read
 
 
@@ -101,6 +102,7 @@ def test_list_of_tensors_is_keyed_by_their_last_parts() -> None:
         ("artifacts:\n- match: x\n  tolerance: .nan", 3, "from 0 on"),
         ("artifacts:\n- match: x\n  tolerance: tight", 3, "tolerance: expected a number, found 'tight'"),
         ("artifacts:\n- match: x\n  dropout: on", 3, "dropout: expected auto, off, as_saved, found True"),
+        ("artifacts:\n- match: x\n  target_tf: 2.3", 3, "2.20, 2.21, found '2.3'"),
         ("artifacts:\n- match: x\n  inputs: {x: 1}", 3, "inputs: expected text, found 1"),
         ("artifacts:\n- match: x\n  inputs: [1]", 3, "inputs: expected text, found 1"),
         ("artifacts:\n- match: x\n  assets: [vocab.txt]", 3, "assets: expected a mapping"),

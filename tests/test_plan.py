@@ -63,6 +63,7 @@ def test_every_option_decides(tmp_path: Path) -> None:
         "graph": str(file),
         "architecture": f"users_code:build@{tmp_path}",
         "rules": str(file),
+        "target_tf": "2.4",
     }
     names = [option.name for option in fields(ArtifactOptions)]
     plans = {planned(replace(ArtifactOptions(), **{name: others.get(name, True)})) for name in names}

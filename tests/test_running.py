@@ -14,7 +14,7 @@ from job import pipeline, publishing, running
 from job.errors import Denied, DeviceError, Interrupted, JobError, LocalIOError, NoInput, StorageError, UsageError
 from job.manifest import Manifest
 from job.pipeline import Workshop
-from job.records import Artifact, ArtifactOptions, ArtifactReport, Format
+from job.records import Artifact, ArtifactOptions, ArtifactReport, Format, TargetTf
 from job.running import check_apart, check_writable, options_of, read_manifest
 from job.settings import Settings
 from job.storage.local import LocalStorage
@@ -384,6 +384,18 @@ def test_averages_are_chosen_by_flag_or_entry(
     artifact = Artifact(name="a.pb", format=Format.GRAPH_DEF, entry="a.pb", objects=())
     manifest = read_manifest(settings, [artifact], tmp_path)
     assert options_of(settings, manifest, artifact, tmp_path).ema == taken
+
+
+@pytest.mark.parametrize(
+    ("flag", "entry", "taken"), [("running", "2.4", "2.4"), ("2.8", "2.4", "2.8"), ("2.8", "running", "2.8")]
+)
+def test_target_is_the_flag_s_or_the_entry_s(tmp_path: Path, flag: TargetTf, entry: str, taken: str) -> None:
+    """The TensorFlow that shall load a model is said for all of them, or in the manifest for one."""
+    (tmp_path / "m.yaml").write_text(f"artifacts: [{{match: a.pb, target_tf: {entry}}}]")
+    settings = Settings(manifest=str(tmp_path / "m.yaml"), target_tf=flag)
+    artifact = Artifact(name="a.pb", format=Format.GRAPH_DEF, entry="a.pb", objects=())
+    manifest = read_manifest(settings, [artifact], tmp_path)
+    assert options_of(settings, manifest, artifact, tmp_path).target_tf == taken
 
 
 def test_op_libraries_of_setting_and_manifest_are_pulled(tmp_path: Path) -> None:

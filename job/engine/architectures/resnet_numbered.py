@@ -16,8 +16,10 @@ TORCH: Final = (
 )
 COUNTED: Final = (
     "its layers have numbers and no names: these are taken for the order in which the original makes its layers "
-    "(shortcut, 1x1, 3x3, 1x1), which their shapes agree with, and the stride for that of v1.5, in the 3x3"
+    "(shortcut, 1x1, 3x3, 1x1), which their shapes agree with; its strides are in the 3x3, padded alike on both sides"
 )
+FIFTY: Final = 53
+"""The convolutions of a ResNet-50, which it is taken for where none has a number."""
 ORIGINS: Final = {
     "official": ("the official ResNet", "tensorflow/models, official/r1/resnet/resnet_model.py", VGG, 0.997),
     "tpu": ("the ResNet of tensorflow/tpu", "tensorflow/tpu, models/official/resnet/resnet_model.py", TORCH, 0.9),
@@ -56,7 +58,8 @@ def _proposal(inventory: Inventory, scope: str, code: str, version: Literal[1, 2
 
 def _net(inventory: Inventory, scope: str, version: Literal[1, 2], head: str) -> ResNet:
     """Return the network that has as many convolutions, or nearly: the root, a shortcut in each group, the blocks."""
-    count = sum(bool(re.fullmatch(rf"{re.escape(scope)}conv2d(_\d+)?/kernel", name)) for name in inventory.weights)
+    convolution = rf"{re.escape(scope)}conv2d(_\d+)?/kernel"
+    count = sum(bool(re.fullmatch(convolution, name)) for name in inventory.weights) or FIFTY
     nets = [
         ResNet(version=version, units=units, is_bottleneck=depth >= 50, root_norm=version == 1, head=head)
         for depth, units in DEPTHS.items()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from job.engine.architectures.base import Proposal
@@ -23,39 +23,41 @@ PLACES: Final = {
 PREPARED: Final = (
     "the original takes RGB from which (123.68, 116.28, 103.53) was subtracted, divided by (58.395, 57.120, 57.375)"
 )
-FIXED: Final = (
-    "its groups are counted from 1: it is taken for RN50v1.5 of 2019, whose strided convolutions pad both sides"
-)
-PLAIN: Final = "its groups are counted from 0: it is taken for ConvNets of 2020, whose strided convolutions pad by SAME"
+PAST: Final = "RN50v1.5 of 2019, whose strided convolutions are padded alike on both sides"
+PRESENT: Final = "ConvNets of 2020, whose strided convolutions are padded by SAME"
 
 
 def propose(inventory: Inventory) -> Iterator[Proposal]:
-    """Propose what counts groups and blocks from 0, and what counts them from 1: one pads otherwise than the other."""
+    """Propose both code bases: the one of 2019 first where groups and blocks are counted from 1, as it does."""
     scope = scope_of(inventory, rf"{SCOPE}btlnck_block_\d+_\d+/.+") or "resnet50/"
-    blocks = blocks_of(inventory, rf"{re.escape(scope)}btlnck_block_(\d+)_(\d+)/")
-    groups = [int(name) for name in _groups(inventory, scope)]
-    is_old = min(groups, default=0) > 0
-    head = f"{scope}output/dense/kernel"
+    group = re.compile(rf"{re.escape(scope)}btlnck_block_(\d+)_(\d+)/")
+    first = min((int(match[1]) for name in inventory.weights if (match := group.match(name))), default=0)
+    named = _Names(scope=scope, blocks=blocks_of(inventory, group.pattern), first=first)
+    is_past = first > 0
+    told = f"its groups are counted from {first}, so it is taken for " + (PAST if is_past else PRESENT)
+    likelier = _proposal(inventory, named, is_past=is_past)
+    other = _proposal(inventory, named, is_past=not is_past)
+    assumption = f"{told}; --architecture {other.scheme} is {PRESENT if is_past else PAST}"
+    yield replace(likelier, assumptions=(assumption,))
+    yield other
+
+
+def _proposal(inventory: Inventory, names: "_Names", *, is_past: bool) -> Proposal:
+    head = f"{names.scope}output/dense/kernel"
     net = ResNet(
-        units=units_of(blocks),
-        padding="fixed" if is_old else "same",
+        units=units_of(names.blocks),
+        padding="fixed" if is_past else "same",
         head="output/dense" if head in inventory.weights else "",
     )
-    yield Proposal(
-        scheme=f"nvidia_resnet_{net.depth}" + ("_2019" if is_old else ""),
-        title=f"NVIDIA's ResNet-{net.depth} v1.5" + (" of 2019" if is_old else ""),
-        origin=f"NVIDIA/DeepLearningExamples, TensorFlow/Classification/{'RN50v1.5' if is_old else 'ConvNets'}",
+    return Proposal(
+        scheme=f"nvidia_resnet_{net.depth}" + ("_2019" if is_past else ""),
+        title=f"NVIDIA's ResNet-{net.depth} v1.5" + (" of 2019" if is_past else ""),
+        origin=f"NVIDIA/DeepLearningExamples, TensorFlow/Classification/{'RN50v1.5' if is_past else 'ConvNets'}",
         build=net,
-        naming=lambda: _Names(scope=scope, blocks=blocks, first=int(is_old)),
+        naming=lambda: names,
         facts=(PREPARED, classes_of(inventory, head)),
-        assumptions=(FIXED if is_old else PLAIN,),
         momentum=0.9,
     )
-
-
-def _groups(inventory: Inventory, scope: str) -> Iterator[str]:
-    pattern = rf"{re.escape(scope)}btlnck_block_(\d+)_"
-    return (match[1] for name in inventory.weights if (match := re.match(pattern, name)))
 
 
 @dataclass(frozen=True, kw_only=True)

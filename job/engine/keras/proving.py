@@ -94,6 +94,10 @@ def _judged(answers: Sequence[Answer], said: Sequence[Sequence[Array]], toleranc
     compared = [
         parity.compare(left, right, tolerance=parity.tolerance_for(left.dtype, tolerance)) for left, right in pairs
     ]
-    failed = next((one for one in compared if one.verdict == "failed"), None)
-    worst = max((one.relative or 0.0 for one in compared), default=0.0)
-    return KerasResult(relative=worst, reason=f"its answers differ: {failed.reason}" if failed else "")
+    worst = parity.worst(compared)
+    reason = {
+        "passed": "",
+        "failed": f"its answers differ: {worst.reason}",
+        "not_run": f"its answers cannot be compared: {worst.reason}",
+    }[worst.verdict]
+    return KerasResult(relative=worst.relative, reason=reason)

@@ -1,14 +1,17 @@
 """What is recorded of where values are: in a MetaGraph's collections, and in an object-based checkpoint."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 import tensorflow as tf
+from google.protobuf import message
 from tensorflow.core.framework.variable_pb2 import VariableDef
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from job.engine.graph import edge_of
 from job.engine.state.checkpoint import read_tensor, stored_shapes
+from job.errors import BadInput
 
 COLLECTIONS: Final = ("variables", "trainable_variables", "local_variables", "model_variables")
 OBJECTS: Final = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -31,8 +34,15 @@ def recorded_objects(checkpoint: str) -> dict[str, tuple[str, str]]:
 
 
 def object_names(checkpoint: str) -> list[tuple[str, str]]:
-    """Return what an object-based checkpoint records: each stored tensor, and what its variable was called."""
-    graph = TrackableObjectGraph.FromString(read_tensor(checkpoint, OBJECTS, tf.string).item())
+    """Return what an object-based checkpoint records: each stored tensor, and what its variable was called.
+
+    Raises `BadInput` where that is damaged.
+    """
+    try:
+        graph = TrackableObjectGraph.FromString(read_tensor(checkpoint, OBJECTS, tf.string).item())
+    except message.DecodeError as error:
+        what = f"the checkpoint's record of its objects, {OBJECTS}, is damaged: {error}"
+        raise BadInput(what, where=Path(checkpoint).name, remedy="copy the checkpoint again") from error
     return [(value.checkpoint_key, value.full_name) for node in graph.nodes for value in node.attributes]
 
 

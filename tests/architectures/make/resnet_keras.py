@@ -22,6 +22,10 @@ from tests.architectures.make.resnet_cases import NARROW, Case
 
 ORIGIN = "keras_applications 1.0.8 {resnet_common,%s}.py with tf.keras of TensorFlow 1.15.5, as tf.keras does"
 OLD_ORIGIN = "keras_applications %s resnet50.py with Keras 2.2.4 on TensorFlow 1.15.5, run as it is"
+SAME_ORIGIN = (
+    "; re-stated in one thing: conv1 is padded by SAME, as in tensorflow/tensorflow"
+    " tensorflow/python/keras/_impl/keras/applications/resnet50.py at 07ca5807cbb678a0d0c7ba1b39f5e0a4e35c65bf"
+)
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 HEAD_SCALE = 1e-4
 HEAD_SCALES = {"101": 1e-7, "152": 1e-10}
@@ -71,7 +75,8 @@ def cases(folder: str) -> Iterator[Case]:
     yield objects("keras_objects_v1_50_checkpoint", "resnet", "ResNet50", V1, of_checkpoint=True)
     yield old(folder, "keras_old_50", "1.0.6", "apps106")
     yield old(folder, "keras_old_50_classes1001", "1.0.6", "apps106", classes=1001, sizes=(224,))
-    yield old(folder, "keras_old_50_unpadded", "1.0.4", "apps104")
+    yield old(folder, "keras_old_50_unpadded", "1.0.4", "apps104", sizes=(224, 225, 256))
+    yield old(folder, "keras_old_50_same", "1.0.4", "apps104", layers_of=SameLayers)
 
 
 def new(
@@ -139,19 +144,46 @@ def outputs_of(model: Any) -> dict[str, Any]:
     return {"logits": softmax.inputs[0], "probabilities": probabilities}
 
 
+class SameLayers(NarrowLayers):
+    """Layers of which conv1 pads by itself, as TensorFlow 1.8 had it."""
+
+    def __init__(self, layers: Any, divisor: int) -> None:
+        NarrowLayers.__init__(self, layers, divisor)
+        whole = self.Conv2D
+        self.Conv2D = lambda *arguments, **named: whole(*arguments, **dict(named, **same_if_first(named)))
+        self.ZeroPadding2D = lambda *_, **__: lambda images: images
+
+
+def same_if_first(named: dict[str, Any]) -> dict[str, str]:
+    """Return what the first convolution is called with instead."""
+    return {"padding": "same"} if named["name"] == "conv1" else {}
+
+
 def old(
-    folder: str, name: str, version: str, path: str, *, classes: int = 1000, sizes: tuple[int, ...] = resnet_cases.SIZES
+    folder: str,
+    name: str,
+    version: str,
+    path: str,
+    *,
+    classes: int = 1000,
+    sizes: tuple[int, ...] = resnet_cases.SIZES,
+    layers_of: Any = NarrowLayers,
 ) -> Case:
     """Return a case of Keras 2.2.4 with the resnet50.py of some keras_applications."""
 
     def build(inputs: dict[str, Any]) -> dict[str, Any]:
         keras, package = old_modules(folder, path)
         keras.backend.set_learning_phase(0)
-        return outputs_of(package.resnet50.ResNet50(**arguments_of(keras, package, inputs["images"], classes)))
+        with resnet_cases.patched((package.resnet50, "layers", layers_of(keras.layers, NARROW))):
+            return outputs_of(package.resnet50.ResNet50(**arguments_of(keras, package, inputs["images"], classes)))
 
     facts, keys = dict(OLD, padding=POOLS[version]), ("logits", "probabilities")
     scales = {"fc1000/kernel": HEAD_SCALE}
-    return Case(name, OLD_ORIGIN % version, build, facts, classes=classes, sizes=sizes, keys=keys, scales=scales)
+    origin = OLD_ORIGIN % version
+    if layers_of is SameLayers:
+        origin += SAME_ORIGIN
+        facts["padding"] = "conv1 SAME; pool1 VALID without padding"
+    return Case(name, origin, build, facts, classes=classes, sizes=sizes, keys=keys, scales=scales)
 
 
 def arguments_of(keras: Any, package: Any, images: Any, classes: int) -> dict[str, Any]:

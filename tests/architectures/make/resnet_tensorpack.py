@@ -3,6 +3,7 @@
 from __future__ import annotations  # Python 3.7 runs this
 
 import contextlib
+import functools
 import importlib
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ ORIGIN = (
     " run with the layers of the wheel tensorpack 0.9.8"
 )
 BLOCKS = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3]}
+CONVERTED_ORIGIN = (
+    "tensorpack/tensorpack examples/ResNet/load-resnet.py at 0831fe9df2a44a9da9f4c120487fd05495aacc67, its build_graph"
+    " re-stated in NHWC around resnet_model.py, run with the layers of the wheel tensorpack 0.9.8"
+)
 FACTS = {
     "stride": "first unit of a group, at its 3x3 (bottleneck) or its first 3x3 (basicblock); resnet_bottleneck has"
     " stride_first for the 1x1, which no name tells",
@@ -33,6 +38,13 @@ PREACT = dict(
     shortcut="projects only where the widths differ, without batch norm; a group's first unit has no"
     " pre-activation of its own, since conv0 and each group end with batch norm and ReLU (bnlast)",
 )
+CONVERTED = {
+    "stride": "first unit of a group, at its first 1x1 (stride_first=True)",
+    "padding": "conv0: 3 before and 2 after, then VALID; 3x3 SAME, stride 1; pool0 SAME",
+    "batch_norm": FACTS["batch_norm"],
+    "preprocessing": "BGR minus ImageNet's mean image: load-resnet.get_inference_augmentor",
+    "labels": FACTS["labels"],
+}
 
 
 def cases(folder: str) -> Iterator[Case]:
@@ -43,6 +55,7 @@ def cases(folder: str) -> Iterator[Case]:
     yield case("tensorpack_50", net, 50, train=True)
     for depth in (18, 34, 101):
         yield case(f"tensorpack_{depth}", net, depth, sizes=(224,))
+    yield converted("tensorpack_50_stride_first", net)
     yield case("tensorpack_preact_50", net, 50, pre_activation=True)
     yield case("tensorpack_preact_18", net, 18, pre_activation=True, sizes=(224,))
 
@@ -68,6 +81,26 @@ def case(
 
     facts = PREACT if pre_activation else FACTS
     return Case(name, ORIGIN, build, facts, sizes=sizes, train=training if train else None)
+
+
+def converted(name: str, net: Any) -> Case:
+    """Return a case of load-resnet.Model, which is for what was converted from Caffe, with narrower layers."""
+
+    def build(inputs: dict[str, Any]) -> dict[str, Any]:
+        tfutils, models = importlib.import_module("tensorpack.tfutils"), importlib.import_module("tensorpack.models")
+        block = functools.partial(net.resnet_bottleneck, stride_first=True)
+        x = tf.pad(inputs["images"], [[0, 0], [3, 2], [3, 2], [0, 0]])
+        with (
+            tfutils.TowerContext("", is_training=False),
+            tfutils.argscope(models.Conv2D, use_bias=False, data_format="NHWC"),
+        ):
+            x = models.Conv2D("conv0", x, 64 // NARROW, 7, strides=2, activation=models.BNReLU, padding="VALID")
+            x = models.MaxPooling("pool0", x, 3, strides=2, padding="SAME")
+            for group, count in enumerate(BLOCKS[50]):
+                x = net.resnet_group(x, f"group{group}", block, 64 * 2**group // NARROW, count, 2 if group else 1)
+            return {"logits": models.FullyConnected("linear", models.GlobalAvgPooling("gap", x), 1000)}
+
+    return Case(name, CONVERTED_ORIGIN, build, CONVERTED)
 
 
 def logits_of(net: Any, images: Any, depth: int, *, pre_activation: bool, is_training: bool) -> Any:

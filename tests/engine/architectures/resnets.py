@@ -15,6 +15,7 @@ from job.engine.architectures.base import Proposal
 from job.engine.architectures.catalogue import Catalogue, Tensor
 from job.engine.architectures.graph import GraphLayers
 from job.engine.architectures.inventory import Inventory, take
+from job.engine.architectures.keras import KerasLayers
 from tests.architectures import originals
 
 TOLERANCE: Final = 1e-5
@@ -24,13 +25,14 @@ SCHEMES: Final = {
     r"slim_(v\d)_(\d+)": r"slim_resnet_\1_\2",
     r"keras_(?:objects_)?v1_(\d+)": r"keras_resnet_\1",
     r"keras_(?:objects_)?v2_(\d+)": r"keras_resnet_v2_\1",
-    r"keras_old_(\d+_unpadded)": r"keras_old_resnet_\1",
+    r"keras_old_(\d+_(?:unpadded|same))": r"keras_old_resnet_\1",
     r"keras_old_(\d+)": r"keras_old_resnet_\1",
     r"(official|tpu)_(v\d)_(\d+)": r"\1_resnet_\2_\3",
     r"nvidia_2019_(\d+)": r"nvidia_resnet_\1_2019",
     r"nvidia_2020_(\d+)": r"nvidia_resnet_\1",
     r"benchmarks_(v\d(?:_5)?)_(\d+)": r"benchmarks_resnet_\1_\2",
     r"tensorpack_preact_(\d+)": r"tensorpack_preact_resnet_\1",
+    r"tensorpack_(\d+_stride_first)": r"tensorpack_resnet_\1",
     r"tensorpack_(\d+)": r"tensorpack_resnet_\1",
 }
 """What originals are called, and the schemes that they are of."""
@@ -80,6 +82,15 @@ def logits(proposal: Proposal, inventory: Inventory, values: Mapping[str, Array]
     named = {name: values[key] for name, key in inventory.keys.items()}
     layers = Answering(Catalogue(naming=proposal.naming(), stored=inventory.weights), named, images)
     return np.asarray(proposal.build(layers)["logits"])
+
+
+def logits_in_keras(proposal: Proposal, inventory: Inventory, values: Mapping[str, Array], images: Array) -> Array:
+    """Return the logits that the Keras model answers."""
+    named = {name: values[key] for name, key in inventory.keys.items()}
+    catalogue = Catalogue(naming=proposal.naming(), stored=inventory.weights)
+    layers = KerasLayers(catalogue, named, momentum=proposal.momentum)
+    model = layers.model({"logits": proposal.build(layers)["logits"]}, proposal.scheme)
+    return np.asarray(model(images, training=False))
 
 
 def apart(said: Array, expected: Array) -> float:

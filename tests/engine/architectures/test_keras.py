@@ -162,9 +162,12 @@ def test_momentum_is_the_originals(name: str) -> None:
 
 def test_a_users_settings_of_keras_change_nothing() -> None:
     """Whoever has channels first in keras.json gets the same model."""
-    expected, before = tiny().model().to_json(), keras.config.image_data_format()
+    before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
     try:
-        assert tiny().model().to_json() == expected
+        layers = tiny().model().layers
     finally:
         keras.config.set_image_data_format(before)
+    formats = [layer.data_format for layer in layers if hasattr(layer, "data_format")]
+    assert len(formats) == 8
+    assert set(formats) == {"channels_last"}

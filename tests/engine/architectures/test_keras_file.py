@@ -17,6 +17,7 @@ from tests.architectures import originals
 from tests.engine.architectures import nets
 
 TOLERANCE = 1e-5
+NONFINITE = ArtifactOptions(allow_nonfinite=True)
 
 
 def asked(folder: Path, values: nets.Arrays, options: ArtifactOptions | None = None) -> KerasRequest:
@@ -109,6 +110,14 @@ def test_other_answers_are_not_proven(tmp_path: Path, monkeypatch: pytest.Monkey
     wrong = {key: tuple(array + 1 for array in arrays) for key, arrays in reference.read(wanted.reference).items()}
     reference.write(wanted.reference, ((*key, arrays) for key, arrays in wrong.items()))
     assert "differ" in verify_keras(wanted).reason
+
+
+def test_what_cannot_be_compared_is_not_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That both answer NaN says nothing."""
+    know(monkeypatch)
+    wanted = asked(tmp_path, nets.values_of() | {"conv1/kernel": np.full([3, 3, 3, 4], np.nan, np.float32)}, NONFINITE)
+    assert write_keras(wanted).reason == ""
+    assert "cannot be compared" in verify_keras(wanted).reason
 
 
 def test_what_keras_does_not_build_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

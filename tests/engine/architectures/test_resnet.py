@@ -16,36 +16,48 @@ from job.records import ArtifactOptions, Format
 from job.requests import SourceRequest
 from tests.architectures import originals
 from tests.engine import models
-from tests.engine.architectures.resnets import NAMES, TOLERANCE, apart, furthest, logits, recognised, scheme_of
+from tests.engine.architectures.resnets import (
+    NAMES,
+    TOLERANCE,
+    apart,
+    furthest,
+    logits,
+    logits_in_keras,
+    recognised,
+    scheme_of,
+)
 
 v1 = tf.compat.v1
 
 LARGE = [name for name in NAMES if re.search(r"_(101|152|full)", name)]
 """Deep ones, and those of full width: all are recognised, and these answer in slow tests."""
 
+UNLIKELIER = ("_unpadded", "_same", "_stride_first")
+
 CASES = {
     *("slim_v1_50", "slim_v1_50_classes1001", "slim_v1_101", "slim_v1_152"),
-    *("slim_v2_50", "slim_v2_50_classes1000", "slim_v2_101", "slim_v2_152"),
+    *("slim_v2_50", "slim_v2_50_classes1000", "slim_v2_101"),
     *("keras_v1_50", "keras_v1_50_classes1001", "keras_v1_101", "keras_v1_152"),
-    *("keras_v2_50", "keras_v2_50_classes1001", "keras_v2_101", "keras_v2_152"),
+    *("keras_v2_50", "keras_v2_50_classes1001", "keras_v2_101"),
     *("keras_objects_v1_50", "keras_objects_v2_50", "keras_objects_v1_50_checkpoint"),
-    *("keras_old_50", "keras_old_50_classes1001", "keras_old_50_unpadded"),
-    *(f"official_v{version}_{depth}" for version in (1, 2) for depth in (18, 34, 50, 101, 152)),
+    *("keras_old_50", "keras_old_50_classes1001", "keras_old_50_unpadded", "keras_old_50_same"),
+    *(f"official_v1_{depth}" for depth in (18, 34, 50, 101, 152)),
+    *(f"official_v2_{depth}" for depth in (18, 34, 50, 101)),
     *("official_v1_50_classes1000", "official_v2_50_classes1000"),
     *(f"tpu_v1_{depth}" for depth in (18, 34, 50, 101, 152)),
     *("tpu_v1_50_averages", "tpu_v2_18", "tpu_v2_50"),
     *("nvidia_2019_50", "nvidia_2019_50_classes1000"),
     *("nvidia_2020_50", "nvidia_2020_50_classes1000", "nvidia_2020_50_convolution"),
-    *("benchmarks_v1_50", "benchmarks_v1_50_classes1000", "benchmarks_v1_101", "benchmarks_v1_152"),
+    *("benchmarks_v1_50", "benchmarks_v1_50_classes1000", "benchmarks_v1_101"),
     *("benchmarks_v1_5_50", "benchmarks_v2_50", "benchmarks_v2_101"),
-    *(f"tensorpack_{depth}" for depth in (18, 34, 50, 101, 152)),
-    *("tensorpack_preact_18", "tensorpack_preact_50"),
+    *(f"tensorpack_{depth}" for depth in (18, 34, 50, 101)),
+    *("tensorpack_50_stride_first", "tensorpack_preact_18", "tensorpack_preact_50"),
 }
 
 
 def chosen(name: str) -> str:
     """Return the scheme that has to be named, since names and shapes are those of a likelier one."""
-    return scheme_of(name) if name.endswith("unpadded") else ""
+    return scheme_of(name) if name.endswith(UNLIKELIER) else ""
 
 
 def hold(name: str) -> None:
@@ -185,6 +197,16 @@ def test_a_checkpoint_becomes_a_graph_of_tensorflow_1(name: str, tmp_path: Path)
             assert apart(said, case.answer("logits", pixels)) <= TOLERANCE
 
 
+@pytest.mark.parametrize("name", ["keras_old_50_unpadded", "tensorpack_preact_18", "official_v2_18"])
+def test_a_checkpoint_becomes_a_keras_model(name: str) -> None:
+    """The Keras 3 model of the same words answers alike at the largest size."""
+    case = originals.case(name)
+    pixels = max(case.pixels)
+    proposal, inventory = recognised(case, chosen(name))
+    said = logits_in_keras(proposal, inventory, case.values(with_extras=False), case.images(pixels))
+    assert apart(said, case.answer("logits", pixels)) <= TOLERANCE
+
+
 @pytest.mark.parametrize("name", ["tpu_v1_18", "tensorpack_preact_18"])
 def test_a_checkpoint_becomes_a_saved_model(name: str, tmp_path: Path) -> None:
     """The lifted model, loaded from its SavedModel, answers as TensorFlow 1.15.5 did."""
@@ -196,9 +218,10 @@ def test_a_checkpoint_becomes_a_saved_model(name: str, tmp_path: Path) -> None:
     assert apart(said[tensor], case.answer("logits", 224)) <= TOLERANCE
 
 
-def test_without_a_choice_the_likelier_padding_is_taken() -> None:
-    """The old Keras' names are the same with and without padding before the first pool, and its answers are not."""
-    case = originals.case("keras_old_50_unpadded")
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(UNLIKELIER)])
+def test_without_a_choice_the_likelier_is_taken(name: str) -> None:
+    """Some names are the same whatever is padded, or has the stride, and the answers are not."""
+    case = originals.case(name)
     proposal, inventory = recognised(case)
-    assert proposal.scheme == "keras_old_resnet_50"
+    assert scheme_of(name).startswith(f"{proposal.scheme}_")
     assert furthest(case, proposal, inventory) > 100 * TOLERANCE

@@ -65,7 +65,7 @@ def apart(said: NDArray[Any], expected: NDArray[Any]) -> float:
 def hold(name: str) -> None:
     case = originals.case(name)
     proposal, _ = recognised(case)
-    values = case.values(with_extras=False)
+    values = {key: value for key, value in case.values(with_extras=False).items() if key not in proposal.unread}
     for pixels in case.pixels:
         said = nets.answers(proposal, values, {"images": case.images(pixels)})["logits"]
         assert apart(said, case.answer("logits", pixels)) <= TOLERANCE

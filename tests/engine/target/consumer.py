@@ -61,6 +61,7 @@ def value_of(arrays: Any, name: str) -> Any:
 
 def relative(said: Any, expected: Any) -> float:
     """Return the largest difference relative to the scale of what was expected."""
+    said = np.asarray(said, object if isinstance(said, bytes) else None)
     if said.shape != expected.shape:
         return float("inf")
     if expected.dtype.kind != "f":

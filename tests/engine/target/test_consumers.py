@@ -16,18 +16,18 @@ import tensorflow as tf
 from tensorflow.core.framework import op_def_pb2, types_pb2
 from tensorflow.python.framework import op_def_registry
 
-from job.discovery import discover
 from job.engine.assembling import read_source
 from job.engine.exporting import export
 from job.engine.lift import LiftedModel, argument_names, lift
 from job.engine.proof.answers import Answer, ask
 from job.engine.source_graph import SourceGraph
 from job.engine.target.history import number, unknown_to
+from job.pulling import pull
 from job.records import TargetTf
 from job.requests import SourceRequest, VerifyRequest
 from job.storage import open_source
 from tests.engine.models import ref, save_checkpoint, v1, v1_graph
-from tests.engine.test_goldens import OURS, SHARED, cases
+from tests.engine.test_goldens import OURS, SHARED, cases, found_in
 
 ENVIRONMENTS: Final = os.environ.get("TF1LIFT_TEST_CONSUMERS", "")
 VERSIONS: Final[list[Any]] = os.environ.get("TF1LIFT_TEST_CONSUMER_VERSIONS", "").split()
@@ -144,10 +144,10 @@ def request_for(name: str, folder: Path) -> SourceRequest:
         with v1_graph() as graph:
             BUILT[name]()
             return save_checkpoint(graph, folder / "source" / name)
-    place = FOUND[name] if FOUND[name].is_dir() else FOUND[name].parent
-    artifacts = discover(open_source(str(place)), only="*").artifacts
-    artifact = next(one for one in artifacts if FOUND[name].is_dir() or one.entry == FOUND[name].name)
-    return SourceRequest(format=artifact.format, directory=str(place), entry=artifact.entry)
+    listing = found_in(FOUND[name].parent)  # of all cases: some checkpoints have their graph from another one
+    artifact = next(one for one in listing.artifacts if f"{one.name}/".startswith(f"{FOUND[name].name}/"))
+    pull(open_source(str(FOUND[name].parent)), artifact, folder / name)
+    return SourceRequest(format=artifact.format, directory=str(folder / name), entry=artifact.entry)
 
 
 @pytest.fixture(scope="module")
