@@ -18,6 +18,12 @@ ADVISORY_OPS: Final = frozenset({"DisableCopyOnRead"})
 ADVISORY_ATTRIBUTES: Final = frozenset({("AssignVariableOp", "validate_shape"), ("VarHandleOp", "debug_name")})
 """Attributes that change no answer: a check of assignments that older ones do not make, and a name for people."""
 
+SHAPED: Final = frozenset(f"ResourceScatterNd{what}" for what in ("Add", "Max", "Min", "Sub", "Update"))
+"""Ops that ask for the shape of a variable, which older ones do not pass on to functions: 2.4 and 2.8 end with
+``Dimensions [1,0) of input[shape=[]]`` when they load one, 2.12 does not."""
+
+SHAPED_FROM: Final = "2.12"
+
 SHOWN: Final = 10
 """So many of the unknown things are named in an error."""
 
@@ -46,6 +52,10 @@ def conform_graphs(graph_defs: Iterable[graph_pb2.GraphDef], target: str) -> Non
     """Do to graphs and their functions what `conform` does to a SavedModel."""
     unknown, lacks = unknown_to(target), set[Lack]()
     for graph_def in graph_defs:
+        if graph_def.versions.min_consumer > unknown.graph_version:
+            what = f"the graph is for readers of GraphDef version {graph_def.versions.min_consumer} and later"
+            remedy = "choose a later --target-tf"
+            raise Refused(f"{what}, TensorFlow {target} reads up to {unknown.graph_version}", remedy=remedy)
         _drop_advice(graph_def, unknown)
         for node in _nodes(graph_def):
             _drop_attributes(node, unknown)
@@ -115,6 +125,8 @@ def _lacks(node: node_def_pb2.NodeDef, unknown: Unknown) -> Iterator[Lack]:
     if node.op in unknown.ops:
         yield Lack(what=f"the op {node.op}", first=unknown.ops[node.op], node=node.name)
         return
+    if node.op in SHAPED and number(unknown.version) < number(SHAPED_FROM):
+        yield Lack(what=f"how to load a function with {node.op}", first=SHAPED_FROM, node=node.name)
     for name, attribute in node.attr.items():
         if first := unknown.attributes.get((node.op, name)):
             yield Lack(what=f"{name} of {node.op}", first=first, node=node.name)

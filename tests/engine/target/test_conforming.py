@@ -79,6 +79,7 @@ def test_new_attribute_that_says_what_was_always_so_goes() -> None:
         ('name: "a" op: "AddV2" attr { key: "T" value { type: DT_UINT16 } }', "AddV2 with T=uint16", "2.5"),
         ('name: "j" op: "StringJoin" attr { key: "N" value { i: 0 } }', "StringJoin with N=0", "2.13"),
         ('name: "r" op: "RiscAbs"', "the op RiscAbs", "2.5"),
+        ('name: "s" op: "ResourceScatterNdAdd"', "a function with ResourceScatterNdAdd", "2.12"),
     ],
 )
 def test_what_the_target_does_not_know_is_refused_by_name(node: str, what: str, first: str) -> None:
@@ -87,6 +88,15 @@ def test_what_the_target_does_not_know_is_refused_by_name(node: str, what: str, 
         conform_graphs([graph(node)], "2.4")
     assert f"{what} (first in {first})" in caught.value.what
     conform_graphs([graph(node)], first)
+
+
+def test_graph_for_later_readers_is_refused() -> None:
+    """A graph says itself which version it wants to be read by; 2.4 is one of 561."""
+    graph_def = graph('name: "n" op: "NoOp"')
+    graph_def.versions.min_consumer = 562
+    with pytest.raises(Refused, match=r"562 and later, TensorFlow 2\.4 reads up to 561"):
+        conform_graphs([graph_def], "2.4")
+    conform_graphs([graph_def], "2.5")
 
 
 def test_everything_that_is_missing_is_told_at_once() -> None:
