@@ -67,7 +67,7 @@ class Settings:
         "auto: only where it has no graph of its own, and an average of every trained variable.",
     )
     free_batch: bool = _knob(False, "Free a fixed batch dimension where the model proves equal per example.")
-    target_tf: TargetTf = _knob(
+    target_tf: TargetTf = _knob(  # noqa: RUF009 - it makes a field, as for the others, whose types ruff can read
         "running", "The oldest TensorFlow that shall load the published models; what it cannot hold is refused."
     )
     graph: str = _knob(
