@@ -45,6 +45,11 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         meaning="The graph names a vocabulary by a path that is gone; a file of that name beside the model was taken.",
         action="Check that it is the right file; name another under `assets` in the manifest.",
     ),
+    "averages_absent": FindingKind(
+        severity="warning",
+        meaning="Moving averages were asked for by `--ema on`, and the checkpoint holds none of the model's variables.",
+        action="Convert the checkpoint that holds them, or leave out `--ema on`.",
+    ),
     "averages_chosen": FindingKind(
         severity="warning",
         meaning="A checkpoint without a graph of its own holds a moving average of every trained variable; these were "

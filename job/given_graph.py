@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -15,6 +16,8 @@ from job.user_function import find_user_function, is_scheme, parse_user_function
 
 log = structlog.get_logger()
 
+_RULES: Final = "give a graph, or the function that builds it: names of architectures that the job knows need no rules"
+
 
 def with_given_graph(
     options: ArtifactOptions, settings: Settings, artifact: Artifact, scratch: Path
@@ -26,21 +29,31 @@ def with_given_graph(
     """
     _check(settings.graph, settings.architecture, "")
     _check(options.graph, options.architecture, settings.manifest)
+    if settings.rules and not (settings.manifest or _takes_rules(settings.graph, settings.architecture)):
+        raise UsageError("--rules without a graph of yours", remedy=_RULES)
     if artifact.format is not Format.CHECKPOINT:
         _tell_unused(options, settings, artifact)
         return replace(options, graph="", architecture="", rules="")
     is_told = bool(options.graph or options.architecture)
     graph = _uri(options.graph, settings) or ("" if is_told else settings.graph)
     architecture = options.architecture or ("" if is_told else settings.architecture)
+    takes_rules = _takes_rules(graph, architecture)
+    if options.rules and not takes_rules:
+        raise UsageError("rules without a graph of yours", where=settings.manifest, remedy=_RULES)
+    if settings.rules and not takes_rules:
+        log.info("rules_not_used", artifact=artifact.name, cause="it has no graph of yours")
     rules = _uri(options.rules, settings) or settings.rules
-    if options.rules and not (graph or architecture):
-        raise UsageError("rules without a graph", where=settings.manifest, remedy="give `graph` or `architecture` too")
     return replace(
         options,
         graph=_pulled(graph, scratch) if graph else "",
         architecture=_found(architecture) if architecture else "",
-        rules=_checked_rules(rules, scratch) if rules and (graph or architecture) else "",
+        rules=_checked_rules(rules, scratch) if rules and takes_rules else "",
     )
+
+
+def _takes_rules(graph: str, architecture: str) -> bool:
+    """Whether a graph's names are the user's: what the job knows, it knows with its names."""
+    return bool(graph or (architecture and not is_scheme(architecture)))
 
 
 def _check(graph: str, architecture: str, where: str) -> None:

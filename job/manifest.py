@@ -88,7 +88,7 @@ def _told(where: str) -> Iterator[None]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UsageError(f"the manifest is no YAML: {error.problem}", where=f"{where}:{line}", remedy=_WRITE) from error
-    except yaml.YAMLError as error:  # a character that no YAML may hold
+    except (yaml.YAMLError, ValueError) as error:  # a character that no YAML may hold, a 13th month
         raise UsageError(f"the manifest is no YAML: {error}", where=where, remedy=_WRITE) from error
 
 

@@ -55,9 +55,7 @@ def load_rules(text: str, where: str) -> tuple[Rule, ...]:
         root = loader.get_single_node()
         if not isinstance(root, yaml.SequenceNode):
             raise UsageError("the rules are no list", where=where, remedy=_WRITE)
-        return tuple(
-            _rule(loader.construct_document(node), f"{where}:{node.start_mark.line + 1}") for node in root.value
-        )
+        return tuple(_rule(loader, node, f"{where}:{node.start_mark.line + 1}") for node in root.value)
 
 
 @contextmanager
@@ -68,19 +66,22 @@ def _told(where: str) -> Iterator[None]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UsageError(f"the rules are no YAML: {error.problem}", where=f"{where}:{line}", remedy=_WRITE) from error
-    except yaml.YAMLError as error:  # a character that no YAML may hold
+    except (yaml.YAMLError, ValueError) as error:  # a character that no YAML may hold, a 13th month
         raise UsageError(f"the rules are no YAML: {error}", where=where, remedy=_WRITE) from error
 
 
-def _rule(said: Any, where: str) -> Rule:
-    if not isinstance(said, dict) or said.keys() != _KEYS:
-        raise UsageError("a rule has a pattern and what replaces it, and nothing else", where=where, remedy=_WRITE)
+def _rule(loader: yaml.SafeLoader, node: yaml.Node, where: str) -> Rule:
+    said: Any = loader.construct_document(node)
+    if not isinstance(said, dict) or said.keys() != _KEYS or len(node.value) != len(_KEYS):
+        raise UsageError(
+            "a rule has a pattern and what replaces it, once each, and nothing else", where=where, remedy=_WRITE
+        )
     pattern, replace = said["pattern"], said["replace"]
     if not isinstance(pattern, str) or not isinstance(replace, str | None):
         raise UsageError("pattern and replace are texts", where=where, remedy="put them in quotes")
     try:
         compiled = re.compile(pattern)
-        re.compile(f"{pattern}|").sub(replace or "", "")  # a replacement is only read where something matches
+        re.compile(f"{pattern}\n|").sub(replace or "", "")  # a replacement is only read where something matches
     except (re.error, IndexError) as error:
         raise UsageError(
             f"{pattern!r} with {replace!r}: {error}", where=where, remedy="write them as Python's re.sub takes them"

@@ -1,17 +1,22 @@
 """The user's function that builds a graph: ``package.module:function``, found here and imported by workers alone."""
 
+import ast
 import hashlib
 import importlib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, all_suffixes
 from pathlib import Path
 from typing import Final
 
 from job.errors import UsageError
 from job.storage.files import local_io
+
+INSTALLED: Final = ("site-packages", "dist-packages")
+"""How directories are called in which packages are installed."""
 
 _NAME: Final = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -33,7 +38,10 @@ class UserFunction:
 
     @property
     def content(self) -> str:
-        """Return what decides a result: the sources of the outermost package, not where they lie."""
+        """Return what decides a result: the sources of the outermost package and of those beside it that it imports.
+
+        Where they lie does not, nor what is installed, nor files that the code reads.
+        """
         digest = hashlib.sha256()
         for path in _sources(self.module.partition(".")[0], self.root):
             with local_io(path):
@@ -80,6 +88,34 @@ def _place(spec: ModuleSpec) -> str:
     return next(iter(spec.submodule_search_locations or ()), spec.origin or "")
 
 
-def _sources(top: str, root: str) -> Iterable[Path]:
-    package = Path(root, top)
-    return sorted(package.rglob("*.py")) if package.is_dir() else [Path(root, f"{top}.py")]
+def _sources(top: str, root: str) -> list[Path]:
+    """Return the files of a package or module, and of those in the same directory that it imports."""
+    found, waiting = dict[str, list[Path]](), {top}
+    while waiting:
+        name = waiting.pop()
+        found[name] = _files(name, root)
+        imported = {other for path in found[name] for other in _imported(path)}
+        waiting |= {other for other in imported - found.keys() if not _is_installed(other, root)}
+    return sorted(path for files in found.values() for path in files)
+
+
+def _is_installed(name: str, root: str) -> bool:
+    """Whether pip put a package there; TensorFlow's sources are many, and its version decides by itself."""
+    return Path(root).name in INSTALLED or any(Path(root).glob(f"{name}-*.dist-info"))
+
+
+def _files(name: str, root: str) -> list[Path]:
+    """Return a package's sources, or a module's one file; nothing for what is not in a directory."""
+    package = Path(root, name)
+    modules = (Path(root, f"{name}{suffix}") for suffix in all_suffixes())
+    return list(package.rglob("*.py")) if package.is_dir() else [path for path in modules if path.is_file()]
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Yield the outermost packages that a source imports by name."""
+    with local_io(path), suppress(SyntaxError, ValueError):  # its import will tell
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                yield from (name.name.partition(".")[0] for name in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield node.module.partition(".")[0]

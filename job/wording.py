@@ -138,5 +138,15 @@ def headline(report: ArtifactReport) -> str:
     if report.status == "already_published":
         return "Already published by an earlier run."
     if report.parity is not None and report.parity.verdict == "passed":
-        return "Converted, and proven to answer as the TF1 graph does."
+        return f"Converted, and proven to answer as {_baseline(report)}."
     return "Converted, but not proven: the answers were not compared."
+
+
+def _baseline(report: ArtifactReport) -> str:
+    """Say what the answers were compared with: a checkpoint without a graph has none of its own."""
+    codes = {finding.code for finding in report.summary.findings} if report.summary else set()
+    if report.summary and "architecture_recognised" in codes:
+        return f"the graph does that was built from the checkpoint's names, {report.summary.producer}"
+    if "architecture_given" in codes:
+        return "the graph does that your function built"
+    return "the TF1 graph does"

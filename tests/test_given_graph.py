@@ -9,6 +9,9 @@ from job.given_graph import with_given_graph
 from job.manifest import load_manifest
 from job.records import Artifact, ArtifactOptions, Format
 from job.settings import Settings
+from tests.storage.raw import put_raw
+
+pytest_plugins = ["tests.storage.stores"]
 
 
 @pytest.fixture
@@ -66,15 +69,40 @@ def test_the_name_of_an_architecture_is_handed_on(here: Path) -> None:
 
 
 def test_rules_go_with_either(here: Path) -> None:
-    """Those of the flag hold for an entry's function; without a graph they are not asked for."""
+    """Those of the flag hold for an entry's function, and are not for checkpoints to which no entry gives a graph."""
     assert given(here, "architecture: 'users_entry:f'", rules="flag.yaml").rules.endswith("/flag.yaml")
     assert given(here, "rules: entry.yaml", graph="flag.pb", rules="flag.yaml").rules.endswith("/entry.yaml")
-    assert given(here, rules="flag.yaml").rules == ""
+    with capture_logs() as events:
+        assert given(here, rules="flag.yaml").rules == ""
+        assert given(here, "architecture: slim_resnet_v1_50", rules="flag.yaml").rules == ""
+    assert [event["event"] for event in events] == ["rules_not_used"] * 2
+
+
+@pytest.mark.parametrize("architecture", ["", "slim_resnet_v1_50"])
+def test_rules_that_nothing_can_use_are_refused(architecture: str) -> None:
+    """They would change nothing, and whoever gave them would not know."""
+    settings = Settings(rules="flag.yaml", architecture=architecture)
+    artifact = Artifact(name="m", format=Format.CHECKPOINT, entry="m", objects=())
+    with pytest.raises(UsageError, match="--rules without a graph of yours; give a graph, or the function"):
+        with_given_graph(ArtifactOptions(), settings, artifact, Path())
+
+
+def test_files_may_lie_in_a_store(here: Path, moto_uri: str) -> None:
+    """As the checkpoints do; the supervisor pulls them, and what is not there is told as of a path."""
+    put_raw(moto_uri, "model.pb", b"stored")
+    put_raw(moto_uri, "rules.yaml", b"- {pattern: a, replace: b}")
+    uri = moto_uri.rstrip("/")
+    options = given(here, graph=f"{uri}/model.pb", rules=f"{uri}/rules.yaml")
+    assert (content(options.graph), content(options.rules)) == ("stored", "- {pattern: a, replace: b}")
+    with pytest.raises(UsageError, match=r"no such file; s3://.*/absent\.pb"):
+        given(here, graph=f"{uri}/absent.pb")
 
 
 def test_a_graph_is_pulled_once(here: Path) -> None:
     """A thousand checkpoints share it."""
-    assert given(here, graph="flag.pb").graph == given(here, graph="flag.pb").graph
+    first = given(here, graph="flag.pb").graph
+    (here / "flag.pb").unlink()
+    assert given(here, graph="flag.pb").graph == first
 
 
 @pytest.mark.parametrize(
@@ -88,7 +116,8 @@ def test_a_graph_is_pulled_once(here: Path) -> None:
         ("", {"architecture": "users.flag"}, "names no function"),
         ("architecture: users.flag", {}, "names no function"),
         ("", {"architecture": "users_absent:f"}, "no module 'users_absent'"),
-        ("rules: entry.yaml", {}, "rules without a graph"),
+        ("rules: entry.yaml", {}, "rules without a graph of yours"),
+        ("rules: entry.yaml, architecture: slim_resnet_v1_50", {}, "rules without a graph of yours"),
         ("", {"graph": "flag.pb", "rules": "flag.pb"}, "the rules are no list; flag.pb"),
     ],
 )

@@ -28,9 +28,10 @@ def test_a_rule_that_matches_nothing_says_so() -> None:
         ("[a", "the rules are no YAML"),
         (
             "- {pattern: a, replace: b}\n- {pattern: a}",
-            "a rule has a pattern and what replaces it, and nothing else; r.yaml:2",
+            "a rule has a pattern and what replaces it, once each, and nothing else; r.yaml:2",
         ),
         ("- {pattern: a, replace: b, more: c}", "and nothing else; r.yaml:1"),
+        ("- {pattern: a, replace: b, pattern: c}", "and nothing else; r.yaml:1"),
         ("- just text", "and nothing else"),
         ("- {pattern: 1, replace: b}", "pattern and replace are texts; r.yaml:1; put them in quotes"),
         ("- {pattern: a, replace: [b]}", "pattern and replace are texts"),
@@ -38,6 +39,8 @@ def test_a_rule_that_matches_nothing_says_so() -> None:
         (r"- {pattern: 'a', replace: '\1'}", "invalid group reference 1"),
         (r"- {pattern: 'a', replace: '\g<x>'}", "unknown group name 'x'"),
         ("- {pattern: 'a\x01', replace: b}", "the rules are no YAML"),
+        ("- {pattern: 2001-13-45, replace: b}", "the rules are no YAML: month must be in 1..12"),
+        (r"- {pattern: '(?x) a  # b', replace: '\1'}", "invalid group reference 1"),
         ("- !!python/object/apply:os.system [ls]", "the rules are no YAML"),
     ],
 )

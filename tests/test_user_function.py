@@ -55,6 +55,41 @@ def test_absent_module_is_a_usage_error(here: Path, text: str) -> None:
     assert (here / "users_module.py").exists()
 
 
+def test_sources_beside_that_are_imported_are_content_too(here: Path) -> None:
+    """A model is often in one file and its layers in another; a cycle ends, and what cannot be parsed is no error."""
+    (here / "users_module.py").write_text("import users_layers.dense, numpy")
+    (here / "users_layers").mkdir()
+    (here / "users_layers" / "dense.py").write_text("def f():\n    from users_more import g")
+    (here / "users_more.py").write_text("import users_module")
+    seen = [parse_user_function(find_user_function("users_module:build")).content]
+    for file in ("users_layers/dense.py", "users_more.py"):
+        (here / file).write_text("edited; no Python: (")
+        seen.append(parse_user_function(find_user_function("users_module:build")).content)
+        (here / file).write_text("from users_more import g")
+    assert len({*seen}) == len(seen)
+
+
+def test_packages_that_pip_put_beside_are_no_content(here: Path) -> None:
+    """So it is with ``pip install --target``, and all of TensorFlow would be read for each artifact."""
+    (here / "users_module.py").write_text("import users_package.nets")
+    (here / "users_package-1.0.dist-info").mkdir()
+    before = parse_user_function(find_user_function("users_module:build")).content
+    (here / "users_package" / "nets.py").write_text("edited")
+    assert parse_user_function(find_user_function("users_module:build")).content == before
+
+
+def test_installed_packages_are_followed_no_further(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is installed would be in it: a version of TensorFlow is there by itself."""
+    installed = here / "site-packages"
+    installed.mkdir()
+    (installed / "users_installed.py").write_text("import users_library")
+    (installed / "users_library.py").touch()
+    monkeypatch.syspath_prepend(installed)
+    before = parse_user_function(find_user_function("users_installed:f")).content
+    (installed / "users_library.py").write_text("edited")
+    assert parse_user_function(find_user_function("users_installed:f")).content == before
+
+
 @pytest.mark.parametrize(
     ("text", "file", "decides"),
     [

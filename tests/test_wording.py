@@ -113,3 +113,17 @@ def test_headlines_tell_outcomes_apart() -> None:
     headlines = {wording.headline(report) for report in samples.REPORTS}
     assert len(headlines) == len(samples.REPORTS)
     assert [text for text in headlines if "proven to" in text] == [wording.headline(samples.PUBLISHED)]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("architecture_recognised", "built from the checkpoint's names, TensorFlow 1.15.5."),
+        ("architecture_given", "that your function built."),
+        ("training_switch", "as the TF1 graph does."),
+    ],
+)
+def test_the_headline_names_what_was_compared_with(code: str, words: str) -> None:
+    """Where the job or the user built the graph, its answers are not called those of the TF1 graph."""
+    summary = replace(samples.SUMMARY, findings=(Finding(code=code, cause="so it is"),))
+    assert wording.headline(replace(samples.PUBLISHED, summary=summary)).endswith(words)

@@ -1,7 +1,7 @@
 """How a published model is loaded: programs for plain TensorFlow, Keras 3 and TF Serving, with the model's own names.
 
 Each is meant to be copied and run in the directory of the report. Inputs are zeros of the smallest
-shape that fits, or what a file holds where the model decodes images or parses examples.
+shape that fits, black images of 224 pixels, or what a file holds where the model decodes images or parses examples.
 """
 
 import json
@@ -18,6 +18,9 @@ DEFAULT_SIGNATURE: Final = "serving_default"
 FILES: Final = {"_decoded": "encoded.bin", "_parsed": "example.bin"}
 """By the end of the key of the signature that the job added beside: a file with what the string must hold."""
 WHAT: Final = {"encoded.bin": "an encoded image or sound", "example.bin": "one serialized tf.Example"}
+
+PIXELS: Final = 224
+"""Of images of any size: many networks answer none that are as small as a kernel."""
 
 JSON_DTYPES: Final = frozenset(
     {"float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint32", "uint64", "bool", "string"}
@@ -182,8 +185,14 @@ def _serving(example: _Example, name: str) -> Snippet:
 
 
 def _sizes(spec: TensorSpec) -> list[int]:
-    """Return the smallest shape that fits: every free dimension is 1."""
-    return [1] if spec.shape is None else [1 if size is None else size for size in spec.shape]
+    """Return the smallest shape that fits: every free dimension is 1, but for those of images."""
+    match spec.shape:
+        case None:
+            return [1]
+        case batch, None, None, (1 | 3) as channels if spec.dtype in {"float32", "uint8"}:
+            return [batch or 1, PIXELS, PIXELS, channels]
+        case sizes:
+            return [1 if size is None else size for size in sizes]
 
 
 def _dictionary(values: dict[str, str]) -> str:

@@ -17,6 +17,7 @@ from job.records import ArtifactReport, Finding, Signature, TensorSpec
 from job.report import render_html
 from job.report.loading import JSON_DTYPES, loading_snippets
 from tests import samples
+from tests.architectures import originals
 from tests.jobs import GOLDENS, run_job
 
 CASES = {
@@ -32,6 +33,10 @@ CASES = {
 }
 CHOSEN = {"no identifier": "renamed", "scalars": "scalars", "no inputs": "no inputs"}
 """The only signature to publish, and then there is no serving_default."""
+
+
+BARE = "bare"
+"""A VGG's checkpoint without its graph: images of any size, but no answer for those of one pixel."""
 
 
 class Program(HTMLParser):
@@ -65,6 +70,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("loading")
     for name, case in CASES.items():
         shutil.copytree(GOLDENS / case, folder / "source" / name)
+    (folder / "source" / BARE).mkdir()
+    originals.case("vgg_19_narrow").write(folder / "source" / BARE)
     entries = [{"match": f"{name}/*", "signatures": [key]} for name, key in CHOSEN.items()]
     (folder / "manifest.yaml").write_text(json.dumps({"artifacts": entries}))
     ended = run_job(
@@ -72,7 +79,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         *("--manifest", str(folder / "manifest.yaml"), "--device", "cpu", "--benchmark", "off"),
     )
     assert ended.code == 0, ended.stderr
-    places = {name: next((folder / "dest" / name).rglob("report.html")).parent for name in CASES}
+    places = {name: next((folder / "dest" / name).rglob("report.html")).parent for name in (*CASES, BARE)}
     with np.load(GOLDENS / "examples_saved_model" / "golden.npz") as golden:
         (places["examples"] / "example.bin").write_bytes(base64.b64decode(golden["in_examples"][0]))
     return places
@@ -118,6 +125,20 @@ def test_the_programs_of_a_report_run_as_printed(
     assert ("model" in keras) == (name not in {"unknown rank", "strings"})
     for key, answer in tensorflow.items():
         np.testing.assert_array_equal(keras["answers"][key], answer)
+
+
+@pytest.mark.slow
+def test_the_programs_of_a_bare_checkpoint_run_as_printed(
+    published: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain TensorFlow answers an image, and Keras loads ``model.keras``, which answers alike."""
+    monkeypatch.chdir(published[BARE])
+    found = programs(published[BARE])
+    answers = ran(found["TensorFlow"])["answers"]
+    model = ran(found["Keras 3"])["model"]
+    said = model(np.zeros((1, 224, 224, 3), np.float32))
+    assert set(said) == set(answers) == {"logits", "probabilities"}
+    np.testing.assert_allclose(said["logits"], answers["logits"], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -174,6 +195,23 @@ def test_any_key_can_be_copied(key: str, tmp_path: Path) -> None:
     command = serving[serving.index("python3 -c") : serving.index("\ncurl")]
     subprocess.run(["sh", "-c", command], check=True, cwd=tmp_path)  # noqa: S607 - the shell that readers have
     assert list(json.loads((tmp_path / "body.json").read_text())["inputs"]) == [key]
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes"),
+    [
+        ((None, None, None, 3), "[1, 224, 224, 3]"),
+        ((8, None, None, 1), "[8, 224, 224, 1]"),
+        ((None, 32, 32, 3), "[1, 32, 32, 3]"),
+        ((None, None, None, 7), "[1, 1, 1, 7]"),
+        ((None, None), "[1, 1]"),
+        (None, "[1]"),
+    ],
+)
+def test_free_sizes_are_as_small_as_they_may_be(shape: tuple[int | None, ...] | None, sizes: str) -> None:
+    """VGG has no answer for a single pixel, so images of any size are of 224; all else is 1."""
+    plain, *_ = lines_of(with_inputs(spec("x", shape=shape)))
+    assert f"tf.zeros({sizes}, tf.float32)" in plain
 
 
 def test_the_default_signature_is_the_one_to_load() -> None:

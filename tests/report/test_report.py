@@ -128,6 +128,14 @@ def test_findings_of_what_failed_are_shown_too() -> None:
     assert "Variables not known" in seen
 
 
+def test_the_verdict_leads_to_warnings() -> None:
+    """What was assumed can make a proven model a wrong one, so the verdict does not stand without it."""
+    link = 'read <a href="#findings">'
+    assert link in render_html(samples.PUBLISHED)
+    plain = replace(samples.SUMMARY, findings=())
+    assert link not in render_html(replace(samples.PUBLISHED, summary=plain))
+
+
 def test_the_index_names_warnings() -> None:
     """What a reader of the index should look into stands beside the artifact's name; mere notes do not."""
     noted = replace(samples.SUMMARY, findings=(Finding(code="tags_chosen", cause="x"), *samples.SUMMARY.findings))

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 from job.engine.architectures.base import Proposal
 from job.engine.architectures.catalogue import Kind, Naming
-from job.engine.architectures.inventory import Inventory
+from job.engine.architectures.inventory import SLOT, Inventory
 from job.engine.architectures.layers import Layers, Outputs, T
 from job.engine.architectures.naming import under
+from job.engine.architectures.scopes import SCOPE, scope_of
 from job.errors import BadInput
 
 EPSILON: Final = 1e-12
@@ -17,6 +18,15 @@ EPSILON: Final = 1e-12
 
 WIDTH: Final = 64
 """Of a head in every published BERT; shapes alone do not tell how many heads there are."""
+
+Read = Literal["pooled", "words", "untold"]
+"""What a classifier reads."""
+
+READS_POOLED: Final = (
+    "the classifier is taken to read the pooled output, as in run_classifier.py; "
+    "--architecture bert_of_words is the one that reads every word, as to find names"
+)
+SLOTS_TELL: Final = "its classifier reads every word: the layer of the pooled output was not trained, or is not there"
 
 HEADS: Final = {
     "classifier": "output_weights",
@@ -29,13 +39,17 @@ HEADS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Bert:
-    """Its depth, the heads of its attention, its activation, and what is trained on top."""
+    """Its depth, the heads of its attention, its activation, and what is trained on top.
+
+    `of_words` says that the classifier reads every word, as to find names, and not the pooled output.
+    """
 
     layers: int
     heads: int
     activation: str = "gelu"
     has_pooler: bool = True
     tops: frozenset[str] = frozenset()
+    of_words: bool = False
 
     def __call__(self, layers: Layers[T]) -> Outputs[T]:
         """Build it: ``sequence_output``, ``pooled_output`` and the answers of what is on top."""
@@ -61,7 +75,8 @@ class Bert:
     def _answers(self, layers: Layers[T], outputs: Outputs[T]) -> dict[str, T]:
         sequence, answers = outputs["sequence_output"], dict[str, T]()
         if "classifier" in self.tops:
-            answers["logits"] = layers.project(outputs["pooled_output"], "classifier")
+            read = sequence if self.of_words else outputs["pooled_output"]
+            answers["logits"] = layers.project(read, "classifier")
             answers["probabilities"] = layers.softmax(answers["logits"])
         if "squad" in self.tops:
             ends = layers.project(sequence, "squad")
@@ -79,28 +94,67 @@ class Bert:
 
 
 def propose(inventory: Inventory) -> Iterator[Proposal]:
-    """Propose BERT, as deep as the names say; how many heads its attention has, ``bert_config.json`` tells."""
-    scope = next((name.removesuffix(_WORDS) for name in inventory.weights if name.endswith(_WORDS)), "bert/")
-    above = scope.removesuffix("bert/")
+    """Propose BERT, as deep as the names say; how many heads its attention has, ``bert_config.json`` tells.
+
+    Raises `BadInput` where that is of another model, or is not there and would have to say it.
+    """
+    above = scope_of(inventory, rf"{SCOPE}bert/{_WORDS}")
+    scope = f"{above}bert/"
     numbers = {int(found[1]) for name in inventory.weights if (found := re.search(r"/encoder/layer_(\d+)/", name))}
     width = (inventory.weights.get(f"{scope}{_WORDS}") or (768,))[-1]
-    config = inventory.config if numbers else {}
+    config = _config(inventory, width, len(numbers)) if f"{scope}{_WORDS}" in inventory.weights else {}
+    tops = _tops(inventory, above)
+    read = _read_by_classifier(inventory, scope, tops.get("classifier", above), len(numbers))
     net = Bert(
         layers=len(numbers) or 12,
         heads=_heads(config, width),
         activation=_activation(config),
-        has_pooler=not numbers or f"{scope}pooler/dense/kernel" in inventory.weights,
-        tops=frozenset(top for top, name in HEADS.items() if above + name in inventory.weights),
+        has_pooler=not numbers or "next_sentence" in tops or f"{scope}pooler/dense/kernel" in inventory.weights,
+        tops=frozenset(tops),
     )
-    yield Proposal(
+    proposal = Proposal(
         scheme="bert",
         title=f"BERT with {net.layers} layers of {width}",
         origin="google-research/bert: modeling.py, run_pretraining.py, run_classifier.py, run_squad.py",
         build=net,
-        naming=lambda: _names(scope, above),
+        naming=lambda: _names(scope, tops),
         facts=(f"attention has {net.heads} heads of {width // net.heads}",),
         assumptions=tuple(_assumptions(net, config)),
     )
+    yield from _by_classifier(proposal, net, read) if "classifier" in tops else (proposal,)
+
+
+def _by_classifier(proposal: Proposal, net: Bert, read: Read) -> Iterator[Proposal]:
+    """Yield both, the likelier first: the classifier reads the pooled output, or every word, as to find names."""
+    of_words = replace(proposal, scheme="bert_of_words", build=replace(net, of_words=True))
+    if read == "words":
+        yield replace(of_words, facts=(*proposal.facts, SLOTS_TELL))
+    else:
+        untold = (READS_POOLED,) if read == "untold" else ()
+        yield replace(proposal, assumptions=(*proposal.assumptions, *untold))
+    yield replace(proposal, build=replace(net, has_pooler=True)) if read == "words" else of_words
+
+
+def _tops(inventory: Inventory, above: str) -> dict[str, str]:
+    """Return the scope of each head that there is: that of BERT, or one above, as where BERT is a Hub module."""
+    parts = above.split("/")[:-1]
+    scopes = ["".join(f"{part}/" for part in parts[:count]) for count in range(len(parts), -1, -1)]
+    found = {top: [one for one in scopes if one + name in inventory.weights] for top, name in HEADS.items()}
+    return {top: some[0] for top, some in found.items() if some}
+
+
+def _read_by_classifier(inventory: Inventory, scope: str, above: str, depth: int) -> Read:
+    """Tell what the classifier reads: an optimizer has slots of what has gradients alone.
+
+    The layer of the pooled output has none, or is not there, where the classifier reads every word.
+    """
+    last, pooler = f"{scope}encoder/layer_{depth - 1}/output/dense/kernel", f"{scope}pooler/dense/kernel"
+    slots = {SLOT.sub("", name) for name in inventory.extras if SLOT.search(name)}
+    if pooler not in inventory.weights:
+        return "words"
+    if {last, above + HEADS["classifier"]} <= slots:
+        return "pooled" if pooler in slots else "words"
+    return "untold"
 
 
 def _assumptions(net: Bert, config: Mapping[str, Any]) -> Iterator[str]:
@@ -142,24 +196,41 @@ _ON_TOP: Final = {
 }
 
 
-def _names(scope: str, above: str) -> Naming:
+def _names(scope: str, tops: Mapping[str, str]) -> Naming:
+    """Name layers below the scope of BERT, and heads below their own."""
+
     def names(path: str, kind: Kind) -> Mapping[str, str]:
         if kind == "table":
             return {"table": scope + _PLACES[path]}
+        place = _place(path, scope, tops)
         if kind in ("project", "bias"):
-            top = above + _ON_TOP[path]
-            return {"kernel": f"{top}output_weights", "bias": f"{top}output_bias"}
+            return {"kernel": f"{place}output_weights", "bias": f"{place}output_bias"}
         words = {"gamma": "gamma", "beta": "beta"} if kind == "layer_norm" else {"kernel": "kernel", "bias": "bias"}
-        return under(_place(path, scope, above), words)
+        return under(place, words)
 
     return names
 
 
-def _place(path: str, scope: str, above: str) -> str:
+def _place(path: str, scope: str, tops: Mapping[str, str]) -> str:
     if path in _ON_TOP:
-        return above + _ON_TOP[path]
+        return tops["masked_words" if path.startswith("words") else path] + _ON_TOP[path]
     layer, _, inner = path.partition("/")
     return scope + (_PLACES.get(path) or f"encoder/layer_{layer.removeprefix('layer')}/{_IN_LAYER[inner]}")
+
+
+def _config(inventory: Inventory, width: int, depth: int) -> Mapping[str, Any]:
+    """Return the configuration beside the checkpoint, which must be its own, or be needless."""
+    config = inventory.config
+    for key, size in (("hidden_size", width), ("num_hidden_layers", depth)):
+        if config.get(key, size) != size:
+            what = f"the configuration beside the checkpoint is another's: its {key} is {config[key]}, not {size}"
+            raise BadInput(what, remedy="put the checkpoint's own bert_config.json there, and no other")
+    if width % WIDTH and "num_attention_heads" not in config:
+        raise BadInput(
+            f"a BERT {width} wide, and nothing tells how many heads its attention has",
+            remedy="put its bert_config.json beside the checkpoint",
+        )
+    return config
 
 
 def _heads(config: Mapping[str, Any], width: int) -> int:

@@ -15,15 +15,17 @@ STATISTICS: Final = ("mean", "variance")
 
 
 class GraphLayers(Layers[tf.Tensor]):
-    """Tensors of the current graph; `variables` are those made, by their names in the checkpoint.
+    """Tensors of the current graph; `variables` are the values of those made, by their names in the checkpoint.
 
-    `dtypes` names the types of those that are not stored as float32; all is computed in that.
+    `trained` names those that gradients reach. `dtypes` names the types of those that are not stored as float32;
+    all is computed in that.
     """
 
     def __init__(self, catalogue: Catalogue, dtypes: Mapping[str, str]) -> None:
         super().__init__(catalogue)
         self._dtypes = dtypes
-        self.variables = dict[str, tf.Variable]()
+        self.variables = dict[str, tf.Tensor]()
+        self.trained = list[str]()
         self._tables = dict[str, tf.Tensor]()
 
     def images(self, shape: Sequence[int | None]) -> tf.Tensor:
@@ -149,12 +151,14 @@ class GraphLayers(Layers[tf.Tensor]):
         return {role: self._variable(tensor, trainable=role not in STATISTICS) for role, tensor in weights.items()}
 
     def _variable(self, tensor: Tensor, *, trainable: bool) -> tf.Tensor:
-        dtype = tf.as_dtype(self._dtypes.get(tensor.name, tf.float32))
-        variable = v1.Variable(
-            lambda: tf.zeros(tensor.shape, dtype), name=tensor.name, trainable=trainable, use_resource=True
-        )
-        self.variables[tensor.name] = variable
-        return variable if dtype == tf.float32 else tf.cast(variable, tf.float32)
+        """Make a variable of its ops alone: an initialiser, which no checkpoint needs, takes most of the time."""
+        name, dtype = tensor.name, tf.as_dtype(self._dtypes.get(tensor.name, tf.float32))
+        handle = tf.raw_ops.VarHandleOp(dtype=dtype, shape=tensor.shape, shared_name=name, name=name)
+        value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype, name=f"{name}/Read")
+        self.variables[name] = value
+        if trainable:
+            self.trained.append(name)
+        return value if dtype == tf.float32 else tf.cast(value, tf.float32)
 
 
 def _times(x: tf.Tensor, kernel: tf.Tensor, name: str, *, transpose_b: bool = False) -> tf.Tensor:

@@ -11,9 +11,10 @@ from typing import Final, Literal
 from job.engine.architectures import slim
 from job.engine.architectures.base import Proposal
 from job.engine.architectures.catalogue import Catalogue
+from job.engine.architectures.facts import SCALED, classes_of
 from job.engine.architectures.inventory import Inventory
 from job.engine.architectures.layers import Layers, Outputs, T, Window
-from job.engine.architectures.resnet_names import SCALED, SCOPE, classes_of, scope_of
+from job.engine.architectures.scopes import SCOPE, scope_of
 
 WINDOW: Final = 8
 """The mean is over 8x8 positions: what images above 299 pixels have besides does not count."""

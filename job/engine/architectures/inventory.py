@@ -1,7 +1,7 @@
 """What a checkpoint holds of a model, and what it holds besides: slots, averages, counters."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -9,18 +9,26 @@ from job.engine.architectures.matching import Shape
 from job.engine.health.averages import SHADOW
 
 SLOT: Final = re.compile(
-    r"/(Momentum|Adam(_\d)?|RMSProp(_\d)?|Adagrad|Adadelta(_\d)?|Ftrl(_\d)?|[Ll]ars\w*|adam_[mv]|\.OPTIMIZER_SLOT/.*"
-    r"|biased|local_step)$"
+    r"/((Momentum|Adam|RMSProp|Adagrad|Adadelta|Ftrl|AdamW|MomentumW|AdaMax|Nadam|AdagradDA|ProximalAdagrad|AddSign"
+    r"|PowerSign|Yogi)(_\d+)?|(?i:lars|lamb)\w*|adam_[mv]|\.OPTIMIZER_SLOT/.*|biased|local_step)$"
 )
-"""What is put behind a variable's name: by optimizers, TF1's own, BERT's and those of Keras' object-based checkpoints,
-and by moving averages that correct their start, as Keras 2.2 has its batch norms do."""
+"""What is put behind a variable's name: by optimizers, TF1's own and contrib's, BERT's and those of Keras' object-based
+checkpoints, and by moving averages that correct their start, as Keras 2.2 has its batch norms do."""
+
+AVERAGE: Final = "/ExponentialMovingAverage"
+"""What evaluations save under such a name is all that there is of a weight."""
 
 COUNTER: Final = re.compile(
-    r"(.*/)?(global_step|beta[12]_power|loss_scale|current_loss_scale|good_steps|mean_rgb|learning_rate|iterations"
-    r"|save_counter|_CHECKPOINTABLE_OBJECT_GRAPH|_TRAINING_CONFIG|cg/step|step|decay|beta_[12]|momentum|lr)"
-    r"|optimizer/.*|training/.*|EMA/.*"
+    r"(.*/)?(global_step|beta[12]_power|(current_)?loss_scale|loss_scale_normal_steps|good_steps|bad_steps|learning_rate|iter"
+    r"|iterations|save_counter|_CHECKPOINTABLE_OBJECT_GRAPH|_TRAINING_CONFIG|cg/step|step|decay|beta_[12]|momentum|lr|avg)"
+    r"|optimizer/.*|EMA/.*"
 )
-"""Tensors of training, or of the input, that no layer reads."""
+"""Numbers of training that no layer reads."""
+
+OTHER: Final = re.compile(
+    r"(.*/)?mean_rgb|(training(_\d+)?/)?(Adadelta|Adagrad|Adam|Adamax|Ftrl|Nadam|RMSprop|SGD|TFOptimizer)(_\d+)?/.+"
+)
+"""Tensors of any shape that are none of the model: of the input, and what Keras' optimizers keep."""
 
 _OBJECT: Final = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -53,8 +61,9 @@ def take(stored: Mapping[str, Shape], recorded: Mapping[str, str] | None = None)
     `recorded` are names of variables by key, as an object-based checkpoint has them beside the paths that
     its keys are: they are taken where there is one for every weight.
     """
-    names = {_plain(key): key for key in stored}
-    extras = {name for name in names if _is_extra(name, names)}
+    plain = {_plain(key, stored): key for key in stored}
+    names = {_without_average(name, plain): key for name, key in plain.items()}
+    extras = {name for name, key in names.items() if _is_extra(name, names, stored[key])}
     keys = _recorded({name: key for name, key in names.items() if name not in extras}, recorded or {})
     return Inventory(
         weights={name: tuple(stored[key]) for name, key in keys.items()},
@@ -68,12 +77,27 @@ def _recorded(keys: Mapping[str, str], recorded: Mapping[str, str]) -> Mapping[s
     return named if len(named) == len(keys) else keys
 
 
-def _plain(key: str) -> str:
-    return key.removesuffix(":0").removesuffix(_OBJECT)
+def _plain(key: str, stored: Mapping[str, Shape]) -> str:
+    """Return a key without what frameworks put behind names, unless another tensor is called so."""
+    name = key.removesuffix(":0").removesuffix(_OBJECT)
+    return key if name in stored else name
 
 
-def _is_extra(name: str, names: Mapping[str, str]) -> bool:
-    if COUNTER.fullmatch(name):
+def _without_average(name: str, names: Mapping[str, str]) -> str:
+    """Return a weight's own name where only its average is stored."""
+    owner = name.removesuffix(AVERAGE)
+    return name if owner in names else owner
+
+
+def _is_extra(name: str, names: Mapping[str, str], shape: Shape) -> bool:
+    if OTHER.fullmatch(name) or (not shape and COUNTER.fullmatch(name)):
         return True
-    owner = SLOT.sub("", SHADOW.sub("", name))
-    return owner != name and (owner in names or SHADOW.sub("", owner) in names)
+    slot_of, average_of = SLOT.sub("", name), SHADOW.sub("", SLOT.sub("", name))
+    owners = {*_scoped(slot_of), average_of} if slot_of != name else {average_of}
+    return average_of != name and not owners.isdisjoint(names)
+
+
+def _scoped(name: str) -> Iterator[str]:
+    """Yield a name without any of the scopes before it: slots may lie in that of the training."""
+    parts = name.split("/")
+    yield from ("/".join(parts[start:]) for start in range(len(parts)))

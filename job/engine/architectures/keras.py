@@ -182,7 +182,7 @@ class KerasLayers(Layers[Tensor]):
         """Call a layer, which makes its weights, and give it the checkpoint's; a dense kernel may be a 1x1 one's."""
         y = layer(x)
         for role, tensor in weights.items():
-            value = self._values[tensor.name].astype(np.float32)
+            value = self._values[tensor.name].astype(np.float32, copy=False)
             variable = getattr(layer, ATTRIBUTES.get(role, role))
             variable.assign(np.reshape(value.T if transposed else value, variable.shape))
         return y

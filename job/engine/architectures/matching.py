@@ -52,14 +52,16 @@ def fit(wanted: Mapping[str, Pattern], stored: Mapping[str, Shape]) -> Fit:
     return Fit(
         matched=tuple(name for name in common if name not in bad),
         missing=tuple(name for name in wanted if name not in stored),
-        extra=tuple(name for name in stored if name not in wanted),
+        extra=tuple(sorted(name for name in stored if name not in wanted)),
         misshapen=bad,
     )
 
 
 def agrees(wanted: Pattern, stored: Shape) -> bool:
-    """Whether a stored shape has the wanted sizes where these are known."""
-    return len(wanted) == len(stored) and all(want in (None, size) for want, size in zip(wanted, stored, strict=True))
+    """Whether a stored shape has the wanted sizes where these are known, and others than 0 where they are not."""
+    return len(wanted) == len(stored) and all(
+        want == size or (want is None and size > 0) for want, size in zip(wanted, stored, strict=True)
+    )
 
 
 def shown(names: Sequence[str]) -> str:

@@ -9,9 +9,10 @@ from typing import Final
 
 from job.engine.architectures import slim
 from job.engine.architectures.base import Proposal
+from job.engine.architectures.facts import SCALED, classes_of
 from job.engine.architectures.inventory import Inventory
 from job.engine.architectures.layers import Layers, Outputs, T, Window
-from job.engine.architectures.resnet_names import SCALED, SCOPE, classes_of, scope_of
+from job.engine.architectures.scopes import SCOPE, scope_of
 
 STRIDES_V1: Final = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 """Of the depthwise convolutions: table 1 of Howard et al., but for its last 2, which is a misprint: 7x7 stay 7x7."""

@@ -14,10 +14,10 @@ SLIM: Final = {
 }
 """``tf.contrib.layers``, and slim with it."""
 
-LAYERS: Final = SLIM | {
+LAYERS: Final = {
     "conv": {"kernel": "kernel", "bias": "bias"},
     "dense": {"kernel": "kernel", "bias": "bias"},
-    "depthwise": {"kernel": "depthwise_kernel"},
+    "norm": SLIM["norm"],
 }
 """``tf.layers`` and Keras."""
 
@@ -45,7 +45,6 @@ class Numbered:
 
 _STEMS: Final = {
     "conv": "conv2d",
-    "depthwise": "depthwise_conv2d",
     "norm": "batch_normalization",
     "dense": "dense",
 }

@@ -9,10 +9,12 @@ from typing import Final
 
 from job.engine.architectures.base import Proposal
 from job.engine.architectures.catalogue import Kind
+from job.engine.architectures.facts import SCALED, classes_of
 from job.engine.architectures.inventory import Inventory
 from job.engine.architectures.naming import LAYERS, SLIM, under
 from job.engine.architectures.resnet import Norm, ResNet
-from job.engine.architectures.resnet_names import DEPTHS, SCALED, SCOPE, classes_of, scope_of
+from job.engine.architectures.resnet_depths import DEPTHS
+from job.engine.architectures.scopes import SCOPE, scope_of
 
 VERSIONS: Final = {
     "v1": ResNet(units=(), stride_at="conv1"),

@@ -8,20 +8,12 @@ from typing import Final
 
 from job.engine.architectures.base import Proposal
 from job.engine.architectures.catalogue import Kind, Naming
+from job.engine.architectures.facts import CAFFE, SCALED, classes_of
 from job.engine.architectures.inventory import Inventory
 from job.engine.architectures.naming import LAYERS, under
 from job.engine.architectures.resnet import Norm, ResNet
-from job.engine.architectures.resnet_names import (
-    CAFFE,
-    DEPTHS,
-    SCALED,
-    SCOPE,
-    around,
-    blocks_of,
-    classes_of,
-    scope_of,
-    units_of,
-)
+from job.engine.architectures.resnet_depths import DEPTHS, blocks_of, units_of
+from job.engine.architectures.scopes import SCOPE, around, scope_of
 
 COUNTED: Final = (
     "the checkpoint has numbers and no names: these are taken for the order in which Keras sorts the model's layers, "
@@ -29,8 +21,9 @@ COUNTED: Final = (
 )
 AGE: Final = (
     "the names do not tell its age: it is taken for that of Keras 2.2.3, 2.2.4 and TensorFlow 1.12, 1.13; "
-    "--architecture keras_old_resnet_{} is the one before, whose first pool was not padded, "
-    "and keras_old_resnet_{} that of TensorFlow 1.4 to 1.8, whose first convolution was padded otherwise, too"
+    "--architecture keras_old_resnet_{} is that of Keras until 2.0.6 and 2.1.5 to 2.2.2, whose first pool was not "
+    "padded, and keras_old_resnet_{} that of Keras 2.0.7 to 2.1.4 and TensorFlow 1.4 to 1.10, whose first convolution "
+    "was padded otherwise, too"
 )
 
 
@@ -38,8 +31,8 @@ AGE: Final = (
 class Model:
     """A model of Keras' applications.
 
-    `first_block` is its order of layers as Keras sorts them. `layer` names a layer by its path, `numbers` is a
-    pattern of a group's and a block's names, and `kernel` of a convolution's name.
+    `first_block` is its order of layers as Keras sorts them. `layer` names a layer by its path. `kernel` is a pattern
+    of a block's convolution, as ``res2a_branch2b``, and `numbers` of its group and its own name, ``2`` and ``a``.
     """
 
     scheme: str
@@ -62,7 +55,7 @@ def propose(inventory: Inventory) -> Iterator[Proposal]:
 
 
 def _named(inventory: Inventory, model: Model) -> Proposal:
-    """Name layers as their makers did; a second model in one graph has ``_1`` behind each."""
+    """Name layers as their makers did; a second model in a graph has ``_1`` behind each: ``conv2_block1_1_conv_1``."""
     found = around(inventory, rf"{SCOPE}{model.kernel}(?P<suffix>(?:_\d+)?)/kernel")
     scope, suffix = found.get("scope", ""), found.get("suffix", "")
     head = next((head for head in model.heads if f"{scope}{head}{suffix}/kernel" in inventory.weights), "")
@@ -185,7 +178,7 @@ V2: Final = replace(
 OLD: Final = replace(
     V1,
     scheme="keras_old_resnet",
-    title="the ResNet{depth} of Keras until 2.2.4",
+    title="the ResNet{depth} of Keras 2.2.3 and 2.2.4",
     net=replace(V1.net, norm=Norm(1e-3), head="fc1000"),
     first_block=(
         *("conv1", "conv1/norm", "conv2", "conv2/norm"),
@@ -201,17 +194,17 @@ OLD: Final = replace(
 UNPADDED: Final = replace(
     OLD,
     ending="_unpadded",
-    title="the ResNet{depth} of Keras until 2.2.2",
+    title="the ResNet{depth} of Keras until 2.0.6 and 2.1.5 to 2.2.2",
     net=replace(OLD.net, pool="valid", last="7x7"),
 )
-"""The same in 1.0.4 and before (its issue 8)."""
+"""The same until 1.0.5 (its issue 8)."""
 
 SAME: Final = replace(
     UNPADDED,
     ending="_same",
-    title="the ResNet{depth} of TensorFlow 1.4 to 1.8",
+    title="the ResNet{depth} of Keras 2.0.7 to 2.1.4 and TensorFlow 1.4 to 1.10",
     net=replace(UNPADDED.net, padding="same"),
 )
-"""``tensorflow/python/keras/_impl/keras/applications/resnet50.py``."""
+"""The same where ``conv1`` is padded by SAME, as ``resnet50.py`` in these packages has it."""
 
 MODELS: Final = (V1, V2, OLD, UNPADDED, SAME)

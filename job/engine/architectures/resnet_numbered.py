@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from job.engine.architectures.base import Proposal
+from job.engine.architectures.facts import VGG, classes_of
 from job.engine.architectures.inventory import Inventory
 from job.engine.architectures.naming import Numbered
 from job.engine.architectures.resnet import ResNet
-from job.engine.architectures.resnet_names import DEPTHS, SCOPE, VGG, classes_of, scope_of
+from job.engine.architectures.resnet_depths import DEPTHS
+from job.engine.architectures.scopes import SCOPE, scope_of
 
 TORCH: Final = (
     "the original takes RGB of [0, 1], from which (0.485, 0.456, 0.406) was subtracted, "
@@ -16,8 +18,10 @@ TORCH: Final = (
 )
 COUNTED: Final = (
     "its layers have numbers and no names: these are taken for the order in which the original makes its layers "
-    "(shortcut, 1x1, 3x3, 1x1), which their shapes agree with; its strides are in the 3x3, padded alike on both sides"
+    "(shortcut, {}), which their shapes agree with; its strides are in the {}3x3, padded alike on both sides"
 )
+BOTTLENECKS: Final = COUNTED.format("1x1, 3x3, 1x1", "")
+BASIC_BLOCKS: Final = COUNTED.format("3x3, 3x3", "first ")
 FIFTY: Final = 53
 """The convolutions of a ResNet-50, which it is taken for where none has a number."""
 ORIGINS: Final = {
@@ -51,7 +55,7 @@ def _proposal(inventory: Inventory, scope: str, code: str, version: Literal[1, 2
         build=net,
         naming=lambda: Numbered(scope),
         facts=(takes, alike, classes_of(inventory, head)),
-        assumptions=(COUNTED,),
+        assumptions=(BOTTLENECKS if net.is_bottleneck else BASIC_BLOCKS,),
         momentum=momentum,
     )
 

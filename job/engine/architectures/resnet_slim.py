@@ -6,10 +6,12 @@ from functools import partial
 
 from job.engine.architectures.base import Proposal
 from job.engine.architectures.catalogue import Kind, Naming
+from job.engine.architectures.facts import SCALED, VGG, classes_of
 from job.engine.architectures.inventory import Inventory
 from job.engine.architectures.naming import SLIM, under
 from job.engine.architectures.resnet import ResNet
-from job.engine.architectures.resnet_names import SCALED, SCOPE, VGG, blocks_of, classes_of, scope_of, units_of
+from job.engine.architectures.resnet_depths import blocks_of, units_of
+from job.engine.architectures.scopes import SCOPE, scope_of
 
 
 def propose(inventory: Inventory) -> Iterator[Proposal]:

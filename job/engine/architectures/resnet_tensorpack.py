@@ -8,10 +8,12 @@ from typing import Final
 
 from job.engine.architectures.base import Proposal
 from job.engine.architectures.catalogue import Kind
+from job.engine.architectures.facts import classes_of
 from job.engine.architectures.inventory import Inventory
 from job.engine.architectures.naming import under
 from job.engine.architectures.resnet import ResNet
-from job.engine.architectures.resnet_names import SCOPE, blocks_of, classes_of, scope_of, units_of
+from job.engine.architectures.resnet_depths import blocks_of, units_of
+from job.engine.architectures.scopes import SCOPE, scope_of
 
 WORDS: Final = {
     "kernel": "W",

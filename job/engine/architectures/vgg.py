@@ -6,9 +6,10 @@ from typing import Final
 
 from job.engine.architectures import slim
 from job.engine.architectures.base import Proposal
+from job.engine.architectures.facts import VGG, classes_of
 from job.engine.architectures.inventory import Inventory
 from job.engine.architectures.layers import Layers, Outputs, T, Window
-from job.engine.architectures.resnet_names import SCOPE, VGG, classes_of, scope_of
+from job.engine.architectures.scopes import SCOPE, scope_of
 
 UNITS: Final = {"vgg_a": (1, 1, 2, 2, 2), "vgg_16": (2, 2, 3, 3, 3), "vgg_19": (2, 2, 4, 4, 4)}
 """The convolutions before each pool by what slim calls the network: columns A, D and E of table 1 of the paper."""

@@ -11,6 +11,7 @@ from job.engine.formats import meta_graph
 from job.engine.formats.base import GRAPH_WANTED, LoadedMetaGraph, checkpoint_of
 from job.engine.graph import Graph, edge_of
 from job.engine.state.checkpoint import RESTORE_OPS, stored_shapes
+from job.engine.structure import blaming
 from job.engine.user_graphs.wanted import wanted_by
 from job.errors import Incomplete
 from job.records import Finding
@@ -48,7 +49,9 @@ def _is_copy(one: Path, other: Path) -> bool:
 def _agreeing(meta: meta_graph_pb2.MetaGraphDef, checkpoint: str, entry: str, graph_of: str) -> int:
     """Return how many stored tensors the graph restores, all of them."""
     stored: dict[str, Shape] = {key: tuple(shape) for key, shape in stored_shapes(checkpoint).items()}
-    found = fit({key: stored.get(key, ()) if shape is None else shape for key, shape in _wanted(meta).items()}, stored)
+    with blaming(meta.graph_def):
+        wanted = _wanted(meta)
+    found = fit({key: stored.get(key, ()) if shape is None else shape for key, shape in wanted.items()}, stored)
     if not found.is_exact:
         what = f"a checkpoint without its graph, and that of {graph_of} is another model's: {found.differences()}"
         raise Incomplete(what, where=entry, remedy=GRAPH_WANTED)

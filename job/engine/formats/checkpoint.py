@@ -7,8 +7,11 @@ from typing import Final
 from job.engine.architectures import reading
 from job.engine.formats import borrowed, graph_def
 from job.engine.formats.base import LoadedMetaGraph, checkpoint_of
+from job.engine.state.checkpoint import stored_shapes
+from job.engine.state.recorded import OBJECTS
 from job.engine.user_graphs import building, pairing
-from job.errors import BadInput
+from job.engine.user_graphs.wanted import wanted_by
+from job.errors import BadInput, Incomplete
 from job.requests import SourceRequest
 from job.user_function import is_scheme
 
@@ -35,11 +38,26 @@ def read(request: SourceRequest) -> LoadedMetaGraph:
         raise differing(request, graphs)
     if graphs:
         entry = str(graphs[0].relative_to(request.directory))
-        return replace(graph_def.read(replace(request, entry=entry)), checkpoint=checkpoint_of(prefix))
+        loaded = replace(graph_def.read(replace(request, entry=entry)), checkpoint=checkpoint_of(prefix))
+        return _recognised_instead(request, prefix, loaded) if _is_of_another(loaded) else loaded
     metas = sorted(Path(request.directory).rglob("*.meta"))
     if metas:
         return borrowed.read(request, metas[0])
     return replace(reading.read(request, prefix), restated=True)
+
+
+def _is_of_another(loaded: LoadedMetaGraph) -> bool:
+    """Tell whether a graph has variables, and the checkpoint, which has names, holds none of them."""
+    stored, wanted = stored_shapes(loaded.checkpoint), {one.name for one in wanted_by(loaded.meta_graph).values()}
+    return bool(wanted) and OBJECTS not in stored and wanted.isdisjoint(stored)
+
+
+def _recognised_instead(request: SourceRequest, prefix: str, loaded: LoadedMetaGraph) -> LoadedMetaGraph:
+    """Return the graph of an architecture that is known, else the other's, which then says what it lacks."""
+    try:
+        return replace(reading.read(request, prefix), restated=True)
+    except Incomplete:
+        return loaded
 
 
 def differing(request: SourceRequest, graphs: list[Path]) -> BadInput:

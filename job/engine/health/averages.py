@@ -19,13 +19,17 @@ MAX_COMPARED: Final = 16 * 2**20
 
 
 def shadows(variables: tuple[StoredVariable, ...], stored: Mapping[str, Any]) -> dict[str, str]:
-    """Return the stored average of every variable that has one, by the key of what it averages."""
+    """Return the stored average of every variable that has one, by the key of what it averages.
+
+    What the graph reads for itself is a variable of its own, as a mean teacher's are, and stands in for no other.
+    """
+    read = {variable.key for variable in variables}
     keys = {
         variable.key: list(stored[variable.key])
         for variable in variables
         if variable.value is None and variable.key in stored
     }
-    found = {SHADOW.sub("", name): name for name in stored if SHADOW.search(name)}
+    found = {SHADOW.sub("", name): name for name in sorted(stored) if SHADOW.search(name) and name not in read}
     return {key: found[key] for key, shape in keys.items() if key in found and list(stored[found[key]]) == shape}
 
 
@@ -54,6 +58,7 @@ def averages_used(subject: Subject) -> Iterator[Finding]:
     """Say that variables have the values of their averages, and where nobody asked for it, what it changes."""
     taken = {one.key: SHADOW.sub("", one.key) for one in subject.variables if one.is_average}
     if not taken:
+        yield from _absent(subject)
         return
     cause = (
         f"{len(taken)} of the {len(subject.variables)} variables have the values of their moving averages "
@@ -70,6 +75,18 @@ def averages_used(subject: Subject) -> Iterator[Finding]:
         )
     else:
         yield Finding(code="averages_used", cause=cause, remedy="--ema off takes the weights themselves")
+
+
+def _absent(subject: Subject) -> Iterator[Finding]:
+    reads_some = any(SHADOW.search(variable.key) for variable in subject.variables)
+    if subject.ema == "on" and subject.stored and not reads_some:
+        yield Finding(
+            code="averages_absent",
+            severity="warning",
+            cause=f"moving averages were asked for, and the checkpoint holds none of its {len(subject.variables)} "
+            "variables; the variables themselves were taken",
+            remedy="convert the checkpoint that holds them, or leave out --ema on",
+        )
 
 
 def averages_unused(subject: Subject) -> Iterator[Finding]:

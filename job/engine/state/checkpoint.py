@@ -173,12 +173,18 @@ def read_tensor(checkpoint: str, key: str, dtype: tf.DType, slice_spec: str = ""
             prefix=checkpoint, tensor_names=[key], shape_and_slices=[slice_spec], dtypes=[dtype]
         )
     except (tf.errors.OpError, ValueError) as error:
-        raise BadInput(
-            f"the value of {key} cannot be read: {_first_line(error)}",
-            where=Path(checkpoint).name,
-            remedy="the checkpoint is damaged; copy it again from where it was made",
-        ) from error
+        raise _unreadable(checkpoint, key, dtype, error) from error
     return np.asarray(value.numpy(), object if dtype == tf.string else None)  # a scalar string comes as bytes
+
+
+def _unreadable(checkpoint: str, key: str, dtype: tf.DType, error: Exception) -> BadInput:
+    stored = stored_dtypes(checkpoint).get(key, dtype)
+    if stored != dtype:
+        what = f"{key} is of type {dtype.name} in the graph and {stored.name} in the checkpoint"
+        return BadInput(what, where=Path(checkpoint).name, remedy="the checkpoint belongs to another graph")
+    what = f"the value of {key} cannot be read: {_first_line(error)}"
+    remedy = "the checkpoint is damaged; copy it again from where it was made"
+    return BadInput(what, where=Path(checkpoint).name, remedy=remedy)
 
 
 def trained_variables(meta_graph: meta_graph_pb2.MetaGraphDef) -> frozenset[str]:

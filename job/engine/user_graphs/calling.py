@@ -12,14 +12,13 @@ from typing import Any, Final
 import tensorflow as tf
 
 from job.errors import JobError, UsageError
-from job.user_function import UserFunction
+from job.user_function import INSTALLED, UserFunction
 
 REMEDY: Final = "correct it; called in Python within tf.Graph().as_default() it shows its whole traceback"
 LEGACY: Final = "set TF_USE_LEGACY_KERAS=1, with which Keras 2 does it, or use ops of tf.nn"
 NO_LAYERS: Final = "is not available with Keras 3"
 """What TensorFlow says of ``tf.compat.v1.layers``, where Keras 2 could do it."""
 
-_INSTALLED: Final = ("site-packages", "dist-packages")
 _MACHINERY: Final = ("importlib", "<frozen")
 
 
@@ -46,7 +45,8 @@ def _found(said: UserFunction, module: Any) -> Callable[[], Any]:
     if not callable(found):
         what = f"the module {said.module} has no function {said.function}"
         names = [name for name, one in vars(module).items() if callable(one) and not name.startswith("_")]
-        raise UsageError(what, where=_shown(module.__file__ or "", said.root), remedy=f"it has {', '.join(names[:10])}")
+        remedy = f"it has {', '.join(names[:10]) or 'none at all'}"
+        raise UsageError(what, where=_shown(getattr(module, "__file__", None) or "", said.root), remedy=remedy)
     return found  # type: ignore[no-any-return]
 
 
@@ -84,9 +84,9 @@ def _is_own(file: str, said: UserFunction) -> bool:
     if not said.root or not Path(file).is_relative_to(said.root):
         return False
     parts = Path(file).relative_to(said.root).parts
-    if Path(said.root).name in _INSTALLED:
+    if Path(said.root).name in INSTALLED:
         return Path(parts[0]).stem == said.module.partition(".")[0]
-    return not set(parts) & set(_INSTALLED)
+    return not set(parts) & set(INSTALLED)
 
 
 def _below(tracebacks: TracebackType | None) -> TracebackType | None:

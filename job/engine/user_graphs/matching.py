@@ -18,7 +18,7 @@ COMPARED: Final = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Tensors:
-    """A checkpoint's tensors but for slots, averages and counters that no variable is called after.
+    """Tensors of a checkpoint.
 
     `shapes` and `keys`, the checkpoint's own names, are by the name that a model gives the tensor.
     """
@@ -26,19 +26,26 @@ class Tensors:
     shapes: Mapping[str, Shape]
     keys: Mapping[str, str]
 
+    def named(self, names: Mapping[str, str]) -> "Tensors":
+        """Return those in `names`, each by the name that it has there."""
+        return Tensors(
+            shapes={name: self.shapes[own] for own, name in names.items()},
+            keys={name: self.keys[own] for own, name in names.items()},
+        )
 
-def tensors_in(checkpoint: str, called: Collection[str]) -> Tensors:
-    """Return a checkpoint's tensors; `called` are the names of the graph's variables.
 
-    Those of an object-based checkpoint are called what their variables were, where it records that of each.
+def tensors_in(checkpoint: str, called: Collection[str]) -> tuple[Tensors, Tensors]:
+    """Return all tensors of a checkpoint, and those but for slots, averages and counters.
+
+    `called` are the names of the graph's variables: a tensor of such a name keeps it, whatever it is. Those of an
+    object-based checkpoint are called what its variables were, where it records that of each.
     """
     stored = {key: tuple(shape) for key, shape in stored_shapes(checkpoint).items()}
     inventory = take(stored, dict(object_names(checkpoint)) if OBJECTS in stored else {})
-    keys = dict(inventory.keys)
-    keys |= {key: key for key in inventory.extras if key in called}
-    return Tensors(
-        shapes={name: stored[keys[name]] for name in sorted(keys)}, keys={name: keys[name] for name in sorted(keys)}
-    )
+    weights = {key if key in called else name: key for name, key in inventory.keys.items()}
+    keys = {**{key: key for key in inventory.extras}, **weights}
+    every = Tensors(shapes={name: stored[key] for name, key in keys.items()}, keys=keys)
+    return every, every.named({name: name for name in sorted(keys) if name in weights or name in called})
 
 
 def fit_of(wanted: Collection[Wanted], tensors: Tensors) -> Fit:

@@ -1,7 +1,7 @@
 """A checkpoint's tensors under the names of a graph's variables: by the user's rules, or without a prefix."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from job.engine.architectures.matching import shown
@@ -21,10 +21,10 @@ def named(
     `called` are the names of all its variables, `wanted` is what must be there; `rules` is a file's path, or
     empty. Raises `BadInput` where rules make one of two tensors.
     """
-    tensors = tensors_in(checkpoint, called)
     if rules:
-        tensors, uses = _with_rules(tensors, _rules_in(rules), called)
+        tensors, uses = _with_rules(checkpoint, _rules_in(rules), called)
         return tensors, tuple(_findings(uses))
+    _, tensors = tensors_in(checkpoint, called)
     prefix = common_prefix(wanted, tensors)
     return (moved(tensors, prefix), (assumed(prefix),)) if prefix else (tensors, ())
 
@@ -33,29 +33,23 @@ def _rules_in(path: str) -> tuple[Rule, ...]:
     return load_rules(Path(path).read_text(encoding="utf-8", errors="replace"), Path(path).name)
 
 
-def _with_rules(tensors: Tensors, rules: Sequence[Rule], called: Collection[str]) -> tuple[Tensors, tuple[Use, ...]]:
-    """Return the tensors as the rules rename those that no variable is called after, and what each rule did.
+def _with_rules(checkpoint: str, rules: Sequence[Rule], called: Collection[str]) -> tuple[Tensors, tuple[Use, ...]]:
+    """Return the tensors as the rules rename them, and what each rule did.
 
-    Raises `BadInput` where two tensors become one.
+    Slots, averages and counters are tensors like others to a rule that gives them a variable's name; else they are left
+    alone. Raises `BadInput` where two tensors become one.
     """
-    kept = {name: name for name in tensors.keys if name in called}
-    new = renamed(rules, (name for name in tensors.keys if name not in called))
-    names = kept | new.names
-    twice = [name for name, count in Counter(names.values()).items() if count > 1]
+    every, weights = tensors_in(checkpoint, called)
+    meant = [own for own, name in renamed(rules, every.keys).names.items() if name in called]
+    new = renamed(rules, sorted({*weights.keys, *meant}))
+    twice = [name for name, count in Counter(new.names.values()).items() if count > 1]
     if twice:
         raise BadInput(
             f"the rules give {len(twice)} names to more than one tensor: {shown(twice)}",
-            where=", ".join(own for own, name in names.items() if name == twice[0]),
-            remedy="begin patterns with ^ and end them with $",
+            where=", ".join(own for own, name in new.names.items() if name == twice[0]),
+            remedy="begin patterns with ^ and end them with $, and leave tensors out by replace: null",
         )
-    return _as_renamed(tensors, names), new.uses
-
-
-def _as_renamed(tensors: Tensors, names: Mapping[str, str]) -> Tensors:
-    return Tensors(
-        shapes={name: tensors.shapes[own] for own, name in names.items()},
-        keys={name: tensors.keys[own] for own, name in names.items()},
-    )
+    return every.named(new.names), new.uses
 
 
 def _findings(uses: Sequence[Use]) -> Iterator[Finding]:
@@ -63,7 +57,7 @@ def _findings(uses: Sequence[Use]) -> Iterator[Finding]:
     for use in uses:
         pattern, names = use.rule.pattern.pattern, list(use.matched.items())
         if not names:
-            cause = f"the rule {pattern!r} matched none of the names that no variable has"
+            cause = f"the rule {pattern!r} matched none of the checkpoint's names"
             remedy = "correct or remove it: rules are tried in the order of the file"
             yield Finding(code="rule_unused", cause=cause, remedy=remedy, severity="warning")
             continue

@@ -44,13 +44,11 @@ def _fits(wanted: list[Wanted], tensors: Tensors) -> bool:
 
 def moved(tensors: Tensors, prefix: Prefix) -> Tensors:
     """Return the tensors that begin with a prefix as the graph calls them; others keep their names."""
-    names = {
-        own: prefix.graph + own.removeprefix(prefix.checkpoint) if own.startswith(prefix.checkpoint) else own
-        for own in tensors.keys
-    }
-    return Tensors(
-        shapes={names[own]: shape for own, shape in tensors.shapes.items()},
-        keys={names[own]: key for own, key in tensors.keys.items()},
+    return tensors.named(
+        {
+            own: prefix.graph + own.removeprefix(prefix.checkpoint) if own.startswith(prefix.checkpoint) else own
+            for own in tensors.keys
+        }
     )
 
 

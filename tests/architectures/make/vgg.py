@@ -1,4 +1,4 @@
-"""Runs VGG-11, VGG-16 and VGG-19 as TensorFlow 1.15.5 itself holds them, whole and with an eighth of the channels.
+"""Runs VGG-11, VGG-16 and VGG-19 as TensorFlow 1.15.5 itself holds them: an eighth as wide, and one of them whole.
 
 ``python3.7 -m tests.architectures.make.vgg`` from the repository's root.
 """
@@ -22,13 +22,12 @@ DIVISOR = 8
 
 
 def main() -> None:
-    """Write every case; the narrow ones first, since the whole ones need 2 GB."""
+    """Write every case; the narrow ones first, since the whole one needs 2 GB."""
     vgg.layers = Narrow
     for name, sizes in (("vgg_a", SIZES[:1]), ("vgg_16", SIZES), ("vgg_19", SIZES[:1])):
         write(f"{name}_narrow", name, sizes, "; every width but that of fc8 is an eighth of the original's")
     vgg.layers = layers
-    for name in ("vgg_16", "vgg_19"):
-        write(name, name, SIZES[:1], "")
+    write("vgg_16", "vgg_16", SIZES[:1], "")
 
 
 class Narrow:

@@ -77,8 +77,7 @@ def answers(proposal: Proposal, values: Arrays, feeds: Arrays) -> Arrays:
     with tf.Graph().as_default() as graph, v1.Session() as session:
         layers = GraphLayers(Catalogue(naming=proposal.naming(), stored=inventory.weights), {})
         outputs = proposal.build(layers)
-        for name, variable in layers.variables.items():
-            variable.load(values[name], session)
-        fed = {graph.get_tensor_by_name(f"{key}:0"): array for key, array in feeds.items()}
+        fed = {variable: values[name] for name, variable in layers.variables.items()}
+        fed |= {graph.get_tensor_by_name(f"{key}:0"): array for key, array in feeds.items()}
         said: Arrays = session.run(dict(outputs), fed)
     return said

@@ -33,6 +33,12 @@ def test_a_shape_of_another_rank_never_agrees() -> None:
     assert not agrees((), (1,))
 
 
+def test_an_open_size_is_not_nought() -> None:
+    """A layer without channels is no layer; a size that is known to be 0 agrees with itself."""
+    assert not agrees((None, 3), (0, 3))
+    assert agrees((0, 3), (0, 3))
+
+
 def test_long_lists_are_cut() -> None:
     """Ten names are shown and the rest is counted."""
     assert shown([f"v{number}" for number in range(13)]).endswith("v9 and 3 more")

@@ -86,6 +86,25 @@ def test_a_tensor_of_another_shape_is_named(name: str) -> None:
             recognise(shapes | {wrong: other})
 
 
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [
+        ("slim_v1_50", "/block4/|/logits/"),
+        ("slim_v2_50", "/block4/|/logits/"),
+        ("keras_v1_50", "^conv5_|^probs/"),
+        ("nvidia_2020_50", "/btlnck_block_3_|/output/"),
+        ("tensorpack_50", "^group3/|^linear/"),
+        ("benchmarks_v1_50", "/resnet_v1(13|14|15)/|/affine0/"),
+    ],
+)
+def test_a_network_that_was_cut_is_refused(name: str, last: str) -> None:
+    """Three groups of four, as detectors take them, do not tell which of them halves the image."""
+    shapes = {key: shape for key, shape in shapes_of(name).items() if not re.search(last, key)}
+    assert len(shapes_of(name)) - len(shapes) > 40
+    with pytest.raises(Incomplete, match=r"missing: "):
+        recognise(shapes)
+
+
 @each
 def test_a_name_of_another_scheme_is_refused(name: str) -> None:
     """A tensor under the name that another code base gives it is both missing and too much."""
@@ -161,6 +180,19 @@ def test_the_official_and_the_tpus_are_told_to_be_alike(name: str, other: str) -
     scheme = f"{other}_resnet_{scheme_of(name).split('_', 2)[2]}"
     assert scheme in proposal.facts[1]
     assert furthest(case, reading.recognise(inventory, "x.ckpt", scheme), inventory) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("tpu_v1_50", r"\(shortcut, 1x1, 3x3, 1x1\), .* strides are in the 3x3, "),
+        ("official_v2_18", r"\(shortcut, 3x3, 3x3\), .* strides are in the first 3x3, "),
+    ],
+)
+def test_the_order_that_numbers_are_taken_for_is_said(name: str, order: str) -> None:
+    """Blocks of two convolutions and of three have orders of their own."""
+    (assumption,) = recognised(originals.case(name))[0].assumptions
+    assert re.search(order, assumption)
 
 
 @pytest.mark.parametrize("name", ["keras_old_50", "tensorpack_50", "nvidia_2019_50", "nvidia_2020_50"])

@@ -103,6 +103,26 @@ def test_the_graph_of_another_model_is_refused(tmp_path: Path, own: Callable[[],
     assert "--graph" in caught.value.remedy
 
 
+def test_malformed_graph_of_another_is_bad_input(tmp_path: Path) -> None:
+    """It is the file's fault, and no bug of ours."""
+    request = step(tmp_path, dense, weights(w=W, bias=BIAS))
+    path = Path(request.directory, "model.ckpt-1.meta")
+    proto = v1.MetaGraphDef.FromString(path.read_bytes())
+    for node in proto.graph_def.node:
+        if node.op == "RestoreV2":
+            del node.input[:]
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(BadInput, match="the graph is malformed"):
+        read_source(request)
+
+
+def test_an_index_that_is_another_proves_nothing(tmp_path: Path) -> None:
+    """Discovery sees the first bytes of large ones; where the rest differs names and shapes have to agree."""
+    request = step(tmp_path, dense, weights(w=10 * W, bias=BIAS))
+    shutil.copy(tmp_path / "1" / "model.ckpt.index", Path(request.directory, "model.ckpt-1.index"))
+    assert "it restores the same 2 names and shapes" in told(read_source(request).findings)
+
+
 def test_partitions_tables_and_counters_agree(tmp_path: Path) -> None:
     """Slices of a partitioned variable are one tensor, and what is restored into no variable counts as well."""
 

@@ -7,9 +7,11 @@ import tensorflow as tf
 from google.protobuf import text_format
 
 from job.engine.assembling import read_source
+from job.engine.formats import checkpoint
 from job.errors import BadInput, Incomplete
 from job.records import Format
 from job.requests import SourceRequest
+from tests.architectures import originals
 from tests.engine import models
 
 X = np.array([[1.0, -2.0]], np.float32)
@@ -56,3 +58,12 @@ def test_graph_of_another_model_is_told(tmp_path: Path) -> None:
     graph.write_text(graph.read_text().replace('"w', '"v'))
     with pytest.raises(BadInput, match="1 of 1 variables are not in the checkpoint: v"):
         read_source(request)
+
+
+def test_graph_of_another_model_does_not_hide_a_known_architecture(tmp_path: Path) -> None:
+    """A GraphDef that shares no variable with the checkpoint beside it is not its graph, which its names tell."""
+    request = saved(tmp_path, text=True)
+    for path in tmp_path.glob("model.ckpt*"):
+        path.unlink()
+    originals.case("slim_v1_50").write(tmp_path)
+    assert "architecture_recognised" in [one.code for one in checkpoint.read(request).findings]

@@ -76,6 +76,29 @@ def test_incomplete_averages_are_taken_on_request_alone(saved: Saver) -> None:
     assert list(said) == ["averages_used"]
 
 
+@pytest.mark.parametrize("ema", ["auto", "on"])
+def test_an_average_that_the_graph_reads_is_its_own(saved: Saver, ema: str) -> None:
+    """A student and its mean teacher answer together; neither stands in for the other."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        teacher = variable("w_ema", np.float32(5.0), trainable=False)
+        tf.add(x * variable("w", np.float32(3.0)), 100 * teacher, name="y")
+
+    answer, said = answered(saved(build), ema=ema)
+    np.testing.assert_array_equal(answer, X * 3 + 500)
+    assert said == {}
+
+
+def test_averages_that_are_asked_for_and_absent_are_said(saved: Saver) -> None:
+    """Else it would be thought that they were taken."""
+    request = saved(restated_network(None))
+    answer, said = answered(request, ema="on")
+    np.testing.assert_array_equal(answer, X * 3 + 1)
+    assert [(one.code, one.severity) for one in said.values()] == [("averages_absent", "warning")]
+    assert answered(request)[1] == {}
+
+
 def test_a_graph_of_its_own_decides(saved: Saver) -> None:
     """It reads the weights, however complete the averages are."""
     answer, said = answered(saved(restated_network(5.0)), restated=False)

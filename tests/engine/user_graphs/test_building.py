@@ -193,6 +193,21 @@ def test_saver_in_the_graph_says_what_is_stored(tmp_path: Path, module: Writes) 
     np.testing.assert_array_equal(answers(request, tmp_path)["y"], X @ W)
 
 
+def test_saver_of_averages_finds_them_alone(tmp_path: Path, module: Writes) -> None:
+    """An evaluation's checkpoint may hold nothing but averages, and its function say so."""
+    code = module("""
+    import tensorflow.compat.v1 as tf
+
+    def build():
+        x = tf.placeholder(tf.float32, [None, 2], name="x")
+        w = tf.get_variable("w", [2, 1])
+        tf.train.Saver({"w/ExponentialMovingAverage": w})
+        return tf.matmul(x, w, name="y")
+    """)
+    request = built_by(checkpoint(tmp_path / "m", w__ExponentialMovingAverage=W), code)
+    np.testing.assert_array_equal(answers(request, tmp_path)["y"], X @ W)
+
+
 def test_training_switch_is_no_input(tmp_path: Path, module: Writes) -> None:
     """A function that was written for training and inference asks which; inference is the answer."""
     code = module("""
@@ -256,14 +271,14 @@ def test_what_does_not_fit_is_listed(tmp_path: Path, module: Writes) -> None:
 
 
 def test_rules_rename_in_their_order(tmp_path: Path, module: Writes) -> None:
-    """Each takes what the one before has made; names that fit are left alone, and ``null`` leaves tensors out."""
+    """Each takes what the one before has made, and ``null`` leaves tensors out."""
     request = checkpoint(tmp_path / "m", dense__b=B, tower__fc__kernel=W, tower__extra=W)
     rules = r"""
     - {pattern: ^tower/, replace: ""}
     - {pattern: ^fc/(.)ernel, replace: dense/\1}
     - {pattern: ^dense/k$, replace: dense/w}
     - {pattern: ^extra$, replace: null}
-    - {pattern: ^dense/b$, replace: gone}
+    - {pattern: ^dense/c$, replace: gone}
     """
     request = built_by(request, module(V1.replace("RETURNED", "y")), dedent(rules))
     np.testing.assert_array_equal(answers(request, tmp_path)["y"], X @ W + B)
@@ -273,7 +288,7 @@ def test_rules_rename_in_their_order(tmp_path: Path, module: Writes) -> None:
         "the rule '^fc/(.)ernel' renamed 1 tensors: fc/kernel to dense/k",
         "the rule '^dense/k$' renamed 1 tensors: dense/k to dense/w",
         "the rule '^extra$' left out 1 tensors: extra",
-        "the rule '^dense/b$' matched none of the names that no variable has",
+        "the rule '^dense/c$' matched none of the checkpoint's names",
     ]
 
 

@@ -126,7 +126,7 @@ def test_tensors_that_the_graph_lacks_are_said(tmp_path: Path) -> None:
     """The graph may be of a part of the model; slots and counters are no part of it."""
     with models.v1_graph() as graph:
         model(more="head")
-        models.ref("global_step", [0])
+        models.ref("global_step", 0)
         models.ref("w/Adam", W)
         request = replace(models.save_checkpoint(graph, tmp_path / "m"), format=Format.CHECKPOINT)
     finding = found(given(request, graph_def(tmp_path / "graph.pb")))["tensors_left_over"]
@@ -171,6 +171,46 @@ def test_rules_choose_where_two_fit(tmp_path: Path) -> None:
     said = found(request)
     assert said["rule_applied"].cause == "the rule '^two/' renamed 2 tensors: two/b to b, two/w to w"
     assert "'^three/' matched none" in said["rule_unused"].cause
+
+
+def test_rules_choose_between_a_name_and_another(tmp_path: Path) -> None:
+    """A generator's average may be what is wanted under the generator's own name."""
+    with models.v1_graph() as graph:
+        model("gen")
+        with v1.variable_scope("gen_ema"):
+            models.ref("w", W + 1)
+            models.ref("b", B)
+        request = replace(models.save_checkpoint(graph, tmp_path / "m"), format=Format.CHECKPOINT)
+    graph_file = graph_def(tmp_path / "graph.pb", scope="gen")
+    rules = "- {pattern: ^gen/, replace: null}\n- {pattern: ^gen_ema/, replace: gen/}"
+    converted = models.converted(given(request, graph_file, rules), tmp_path)
+    (said,) = converted.answer({"x:0": X}).values()
+    np.testing.assert_array_equal(said, X @ (W + 1) + B)
+    with pytest.raises(BadInput, match=r"more than one tensor: gen/b, gen/w; gen/b, gen_ema/b; .*replace: null"):
+        read_source(given(request, graph_file, "- {pattern: ^gen_ema/, replace: gen/}"))
+
+
+def test_rules_reach_what_looks_like_training(tmp_path: Path) -> None:
+    """A scope may be called as an optimizer's is; true counters and slots are not asked of the rules."""
+    with models.v1_graph() as graph:
+        model("Adam")
+        models.ref("Adam/w/Adam", W)
+        models.ref("global_step", 0)
+        request = replace(models.save_checkpoint(graph, tmp_path / "m"), format=Format.CHECKPOINT)
+    request = given(request, graph_def(tmp_path / "graph.pb"), "- {pattern: ^Adam/, replace: ''}")
+    np.testing.assert_array_equal(answer(request, tmp_path), X @ W + B)
+    assert found(request)["rule_applied"].cause.endswith("renamed 2 tensors: Adam/b to b, Adam/w to w")
+
+
+def test_values_of_another_type_are_refused(tmp_path: Path) -> None:
+    """The checkpoint is whole and its graph is another."""
+    with models.v1_graph() as graph:
+        models.ref("w", W.astype(np.float64))
+        models.ref("b", B)
+        request = replace(models.save_checkpoint(graph, tmp_path / "m"), format=Format.CHECKPOINT)
+    said = "w is of type float32 in the graph and float64 in the checkpoint.*belongs to another graph"
+    with pytest.raises(BadInput, match=said):
+        models.converted(given(request, graph_def(tmp_path / "graph.pb")), tmp_path)
 
 
 def test_frozen_graph_takes_no_checkpoint(tmp_path: Path) -> None:
