@@ -70,7 +70,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("loading")
     for name, case in CASES.items():
         shutil.copytree(GOLDENS / case, folder / "source" / name)
-    (folder / "source" / BARE).mkdir()
     originals.case("vgg_19_narrow").write(folder / "source" / BARE)
     entries = [{"match": f"{name}/*", "signatures": [key]} for name, key in CHOSEN.items()]
     (folder / "manifest.yaml").write_text(json.dumps({"artifacts": entries}))

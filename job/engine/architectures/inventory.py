@@ -16,7 +16,7 @@ SLOT: Final = re.compile(
 checkpoints, and by moving averages that correct their start, as Keras 2.2 has its batch norms do."""
 
 AVERAGE: Final = "/ExponentialMovingAverage"
-"""What evaluations save under such a name is all that there is of a weight."""
+"""What evaluations save under such a name is all that there is of a weight; beside weights it is their average."""
 
 COUNTER: Final = re.compile(
     r"(.*/)?(global_step|beta[12]_power|(current_)?loss_scale|loss_scale_normal_steps|good_steps|bad_steps|learning_rate|iter"
@@ -49,11 +49,6 @@ class Inventory:
     dtypes: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def is_object_based(self) -> bool:
-        """Whether names are paths through Python objects."""
-        return any(key.endswith(_OBJECT) for key in self.keys.values())
-
 
 def take(stored: Mapping[str, Shape], recorded: Mapping[str, str] | None = None) -> Inventory:
     """Sort a checkpoint's tensors; a slot or an average is one only where there is something that it is of.
@@ -62,7 +57,8 @@ def take(stored: Mapping[str, Shape], recorded: Mapping[str, str] | None = None)
     its keys are: they are taken where there is one for every weight.
     """
     plain = {_plain(key, stored): key for key in stored}
-    names = {_without_average(name, plain): key for name, key in plain.items()}
+    has_both = any(name + AVERAGE in plain for name in plain)
+    names = plain if has_both else {name.removesuffix(AVERAGE): key for name, key in plain.items()}
     extras = {name for name, key in names.items() if _is_extra(name, names, stored[key])}
     keys = _recorded({name: key for name, key in names.items() if name not in extras}, recorded or {})
     return Inventory(
@@ -81,12 +77,6 @@ def _plain(key: str, stored: Mapping[str, Shape]) -> str:
     """Return a key without what frameworks put behind names, unless another tensor is called so."""
     name = key.removesuffix(":0").removesuffix(_OBJECT)
     return key if name in stored else name
-
-
-def _without_average(name: str, names: Mapping[str, str]) -> str:
-    """Return a weight's own name where only its average is stored."""
-    owner = name.removesuffix(AVERAGE)
-    return name if owner in names else owner
 
 
 def _is_extra(name: str, names: Mapping[str, str], shape: Shape) -> bool:

@@ -95,12 +95,19 @@ def restate(proposal: Proposal, inventory: Inventory) -> meta_graph_pb2.MetaGrap
         _require_floats(layers.variables)
         saver = v1.train.Saver({inventory.keys[name]: variable for name, variable in layers.variables.items()})
         meta_graph: meta_graph_pb2.MetaGraphDef = v1.train.export_meta_graph(saver_def=saver.as_saver_def())
-    trained = [VariableDef(variable_name=f"{name}:0").SerializeToString() for name in layers.trained]
-    meta_graph.collection_def[TRAINABLE].bytes_list.value.extend(trained)
+    meta_graph.collection_def[TRAINABLE].bytes_list.value.extend(
+        _definition(name, meta_graph.saver_def.restore_op_name).SerializeToString() for name in layers.trained
+    )
     inputs = {op.name: op.outputs[0] for op in graph.get_operations() if op.type == "Placeholder"}
     meta_graph.signature_def["serving_default"].CopyFrom(predict_signature(inputs, outputs))
     meta_graph.meta_info_def.tensorflow_version = proposal.title
     return meta_graph
+
+
+def _definition(name: str, initializer: str) -> VariableDef:
+    """Define a variable in whole, as TensorFlow wants to read it: its first value is the one that is restored."""
+    tensor = f"{name}:0"
+    return VariableDef(variable_name=tensor, initializer_name=initializer, snapshot_name=tensor)
 
 
 def _require_floats(variables: Mapping[str, tf.Tensor]) -> None:

@@ -34,5 +34,11 @@ def blocks_of(inventory: Inventory, pattern: str) -> tuple[tuple[str, ...], ...]
 
 
 def units_of(blocks: tuple[tuple[str, ...], ...]) -> tuple[int, ...]:
-    """Return how many blocks each group has, those of a ResNet-50 where none are known."""
-    return tuple(len(group) for group in blocks) or RESNET_50
+    """Return how many blocks each group has by the table, as near as it comes: of a ResNet-50 where none are known.
+
+    So a checkpoint that lost a whole block is incomplete, and no ResNet of 47 layers.
+    """
+    counts = [len(group) for group in blocks] or RESNET_50
+    return min(
+        DEPTHS.values(), key=lambda units: sum(abs(one - other) for one, other in zip(units, counts, strict=True))
+    )

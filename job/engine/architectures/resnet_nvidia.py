@@ -64,7 +64,7 @@ def _proposal(inventory: Inventory, names: "_Names", *, is_past: bool) -> Propos
 
 @dataclass(frozen=True, kw_only=True)
 class _Names:
-    """Names as they are found: in one of the originals the blocks of the third group are counted from 2."""
+    """Names that are counted as they are found: in one of the originals from 2 in the third group."""
 
     scope: str
     blocks: tuple[tuple[str, ...], ...]
@@ -82,5 +82,5 @@ class _Names:
         if not place:
             return ""
         group, block = (int(re.sub(r"\D", "", name)) - 1 for name in place)
-        called = self.blocks[group][block] if self.blocks else block + self.first
-        return f"btlnck_block_{group + self.first}_{called}/"
+        start = int(self.blocks[group][0]) if self.blocks else self.first
+        return f"btlnck_block_{group + self.first}_{start + block}/"

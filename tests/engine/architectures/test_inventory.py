@@ -63,6 +63,12 @@ def test_an_average_alone_is_the_weight() -> None:
     assert inventory.keys == {"net/w": average, "net/mean/EMA": "net/mean/EMA"}
 
 
+def test_an_average_is_no_substitute_for_a_lost_weight() -> None:
+    """Where training kept both of another weight, one that has only its average is lost, and not made up for."""
+    averages = {"net/w/ExponentialMovingAverage": (3, 4), "net/b/ExponentialMovingAverage": (4,)}
+    assert set(take({"net/w": (3, 4), **averages}).weights) == {"net/w", "net/b/ExponentialMovingAverage"}
+
+
 def test_a_slot_of_nothing_is_a_weight() -> None:
     """A name that ends as a slot does, without the variable that it would be of, is not set apart unseen."""
     assert set(take({"net/Adam": (3,), "net/w": (3,)}).weights) == {"net/Adam", "net/w"}
@@ -72,8 +78,6 @@ def test_keys_lead_back_to_the_checkpoint() -> None:
     """What frameworks put behind names is taken off, and each name keeps the key that the value is stored by."""
     inventory = take({"layer/kernel/.ATTRIBUTES/VARIABLE_VALUE": (2, 2), "_CHECKPOINTABLE_OBJECT_GRAPH": ()})
     assert inventory.keys == {"layer/kernel": "layer/kernel/.ATTRIBUTES/VARIABLE_VALUE"}
-    assert inventory.is_object_based
-    assert not take({"w": (1,)}).is_object_based
     assert take({"w:0": (1,)}).keys == {"w": "w:0"}
 
 
