@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from job.engine.architectures.base import Proposal
 from job.engine.architectures.catalogue import Kind, Naming
@@ -26,6 +26,10 @@ READS_POOLED: Final = (
     "the classifier is taken to read the pooled output, as in run_classifier.py; "
     "--architecture bert_of_words is the one that reads every word, as to find names"
 )
+GELU: Final = (
+    "GELU is taken by its approximation with tanh, as in the last google-research/bert; "
+    "the schemes that end in _erf (--architecture bert_erf) are of the first, which took erf"
+)
 SLOTS_TELL: Final = "its classifier reads every word: the layer of the pooled output was not trained, or is not there"
 
 HEADS: Final = {
@@ -41,12 +45,14 @@ HEADS: Final = {
 class Bert:
     """Its depth, the heads of its attention, its activation, and what is trained on top.
 
-    `of_words` says that the classifier reads every word, as to find names, and not the pooled output.
+    `gelu_by` is how that activation is computed. `of_words` says that the classifier reads every word, as to find names,
+    and not the pooled output.
     """
 
     layers: int
     heads: int
     activation: str = "gelu"
+    gelu_by: Literal["tanh", "erf"] = "tanh"
     has_pooler: bool = True
     tops: frozenset[str] = frozenset()
     of_words: bool = False
@@ -90,7 +96,9 @@ class Bert:
         return answers
 
     def _activated(self, layers: Layers[T], x: T) -> T:
-        return {"gelu": layers.gelu, "relu": layers.relu, "tanh": layers.tanh}[self.activation](x)
+        if self.activation == "gelu":
+            return layers.gelu(x, by=self.gelu_by)
+        return layers.relu(x) if self.activation == "relu" else layers.tanh(x)
 
 
 def propose(inventory: Inventory) -> Iterator[Proposal]:
@@ -121,7 +129,18 @@ def propose(inventory: Inventory) -> Iterator[Proposal]:
         facts=(f"attention has {net.heads} heads of {width // net.heads}",),
         assumptions=tuple(_assumptions(net, config)),
     )
-    yield from _by_classifier(proposal, net, read) if "classifier" in tops else (proposal,)
+    proposals = list(_by_classifier(proposal, net, read)) if "classifier" in tops else [proposal]
+    yield from proposals
+    if net.activation == "gelu":
+        yield from map(_by_erf, proposals)
+
+
+def _by_erf(proposal: Proposal) -> Proposal:
+    """Return a proposal with the GELU of the first google-research/bert."""
+    net = cast("Bert", proposal.build)
+    assumptions = tuple(one for one in proposal.assumptions if one is not GELU)
+    build = replace(net, gelu_by="erf")
+    return replace(proposal, scheme=f"{proposal.scheme}_erf", build=build, assumptions=assumptions)
 
 
 def _by_classifier(proposal: Proposal, net: Bert, read: Read) -> Iterator[Proposal]:
@@ -164,7 +183,7 @@ def _assumptions(net: Bert, config: Mapping[str, Any]) -> Iterator[str]:
             "put bert_config.json beside the checkpoint"
         )
     if net.activation == "gelu":
-        yield "GELU is taken by its approximation with tanh, as in the last google-research/bert; the first took erf"
+        yield GELU
 
 
 _WORDS: Final = "embeddings/word_embeddings"

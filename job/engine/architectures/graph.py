@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import tensorflow as tf
 
@@ -74,8 +74,10 @@ class GraphLayers(Layers[tf.Tensor]):
         """Return a placeholder."""
         return v1.placeholder(tf.int32, [None, None], name=key)
 
-    def gelu(self, x: tf.Tensor) -> tf.Tensor:
-        """Return ``0.5 x (1 + tanh(...))``, term by term as in BERT's ``modeling.py``."""
+    def gelu(self, x: tf.Tensor, *, by: Literal["tanh", "erf"]) -> tf.Tensor:
+        """Return ``0.5 x (1 + ...)``, term by term as in BERT's ``modeling.py``, the last or the first one."""
+        if by == "erf":
+            return x * (0.5 * (1.0 + tf.math.erf(x / math.sqrt(2))))
         return x * (0.5 * (1.0 + tf.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * tf.pow(x, 3)))))
 
     def tanh(self, x: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -89,9 +89,9 @@ class KerasLayers(Layers[Tensor]):
         """Return an input of int32."""
         return self._input(key, [None], "int32")
 
-    def gelu(self, x: Tensor) -> Tensor:
+    def gelu(self, x: Tensor, *, by: Literal["tanh", "erf"]) -> Tensor:
         """Return the op, since the activation ``gelu`` of Keras is not the approximation."""
-        return ops.gelu(x, approximate=True)
+        return ops.gelu(x, approximate=by == "tanh")
 
     def tanh(self, x: Tensor) -> Tensor:
         """Return an `Activation`."""

@@ -120,8 +120,8 @@ class Layers(ABC, Generic[T]):
         """Return an input ``[batch, length]``, int32."""
 
     @abstractmethod
-    def gelu(self, x: T) -> T:
-        """Return GELU by its approximation with tanh (Hendrycks and Gimpel 2016)."""
+    def gelu(self, x: T, *, by: Literal["tanh", "erf"]) -> T:
+        """Return GELU by erf, as it is defined, or by its approximation with tanh (Hendrycks and Gimpel 2016)."""
 
     @abstractmethod
     def tanh(self, x: T) -> T:

@@ -1,6 +1,7 @@
 """The backend that makes nothing: walking an architecture by it lists the weights that it wants."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from job.engine.architectures.catalogue import Weights
 from job.engine.architectures.layers import Attention, Layers, Window
@@ -56,7 +57,7 @@ class Outline(Layers[Channels]):
         """Return nothing known: ids have no channels."""
         return None
 
-    def gelu(self, x: Channels) -> Channels:
+    def gelu(self, x: Channels, *, by: Literal["tanh", "erf"]) -> Channels:
         """Return the same channels."""
         return x
 

@@ -1,6 +1,7 @@
 """BERT against what google-research's own code said under TensorFlow 1.15.5."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from job.engine.architectures import reading
+from job.engine.architectures.catalogue import Catalogue
+from job.engine.architectures.graph import GraphLayers
 from job.engine.formats.base import LoadedMetaGraph
 from job.errors import BadInput, Incomplete
 from job.records import ArtifactOptions, Format
@@ -237,3 +240,26 @@ def test_weights_that_are_integers_are_refused(tmp_path: Path) -> None:
     originals.write(values, tmp_path)
     with pytest.raises(BadInput, match=f"than as floats: {kernel} int8"):
         read(tmp_path)
+
+
+def test_the_first_gelu_is_a_scheme_of_its_own(tmp_path: Path) -> None:
+    """By erf a BERT answers otherwise by some 1e-4; its name settles what is assumed without it."""
+    case = originals.case("bert_tiny")
+    recorded = case.recorded()
+    feeds = {key: recorded[key] for key in case.inputs}
+    loaded = read(written(case, tmp_path), architecture="bert_erf")
+    assert not any("GELU" in one.cause for one in loaded.findings)
+    assert any("bert_erf" in one.cause for one in read(tmp_path).findings if one.code == "architecture_assumed")
+    assert 1e-5 < apart(answers(loaded, feeds)["sequence_output"], recorded["sequence_output"]) < 1e-2
+
+
+def test_gelu_is_what_its_definition_says() -> None:
+    """Both ways are computed term by term in the graph; here they are held to the closed form in NumPy."""
+    x = np.linspace(-4, 4, 33, dtype=np.float32)
+    with tf.Graph().as_default(), v1.Session() as session:
+        layers = GraphLayers(Catalogue(naming=lambda *_: {}, stored={}), {})
+        by_erf, by_tanh = session.run([layers.gelu(tf.constant(x), by="erf"), layers.gelu(tf.constant(x), by="tanh")])
+    exact = [value * 0.5 * (1 + math.erf(value / math.sqrt(2))) for value in x.tolist()]
+    np.testing.assert_allclose(by_erf, exact, atol=1e-6)
+    np.testing.assert_allclose(by_tanh, exact, atol=1e-3)
+    assert np.abs(by_erf - by_tanh).max() > 1e-4
