@@ -45,8 +45,8 @@ HEADS: Final = {
 class Bert:
     """Its depth, the heads of its attention, its activation, and what is trained on top.
 
-    `gelu_by` is how that activation is computed. `of_words` says that the classifier reads every word, as to find names,
-    and not the pooled output.
+    `gelu_by` is how that activation is computed. `of_words` says that the classifier reads every word, as to find
+    names, and not the pooled output.
     """
 
     layers: int
