@@ -19,6 +19,10 @@ DEPTHS: Final = {
 """Table 1 of He et al. 2015, and 200 of the second paper; 18 and 34 have no bottlenecks."""
 
 
+MAY_BE_LOST: Final = 2
+"""Up to so many blocks more or fewer than in the table are taken for damage, and not for a network of its own."""
+
+
 def blocks_of(inventory: Inventory, pattern: str) -> tuple[tuple[str, ...], ...]:
     """Return by group what its blocks are called, by a pattern of a group's number and a block's name.
 
@@ -34,11 +38,30 @@ def blocks_of(inventory: Inventory, pattern: str) -> tuple[tuple[str, ...], ...]
 
 
 def units_of(blocks: tuple[tuple[str, ...], ...]) -> tuple[int, ...]:
-    """Return how many blocks each group has by the table, as near as it comes: of a ResNet-50 where none are known.
+    """Return how many blocks each group has: of a ResNet-50 where none are known.
 
-    So a checkpoint that lost a whole block is incomplete, and no ResNet of 47 layers.
+    Where that is nearly the table's it is taken for it, so that a checkpoint that lost a block is incomplete, and no
+    ResNet of 47 layers.
     """
-    counts = [len(group) for group in blocks] or RESNET_50
-    return min(
-        DEPTHS.values(), key=lambda units: sum(abs(one - other) for one, other in zip(units, counts, strict=True))
+    counts = tuple(len(group) for group in blocks) or RESNET_50
+    apart = {
+        units: sum(abs(one - other) for one, other in zip(units, counts, strict=True)) for units in DEPTHS.values()
+    }
+    nearest = min(apart, key=lambda units: apart[units])
+    return counts if apart[nearest] > MAY_BE_LOST and all(map(_is_whole, blocks)) else nearest
+
+
+def own_depth(units: tuple[int, ...]) -> tuple[str, ...]:
+    """Return what is assumed of a network that is not in the table."""
+    if units in DEPTHS.values():
+        return ()
+    told = ", ".join(map(str, units))
+    return (
+        f"its groups have {told} blocks, as no published ResNet: its strides are taken to be where those have them",
     )
+
+
+def _is_whole(group: tuple[str, ...]) -> bool:
+    """Whether blocks that are called by numbers, or by letters, are called by successive ones."""
+    places = [int(digits) if (digits := re.sub(r"\D", "", name)) else ord(name[-1]) for name in group]
+    return max(places) - min(places) + 1 == len(places)

@@ -5,7 +5,8 @@ definition, run by TensorFlow 1.15.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import replace
+from typing import Final, cast
 
 from job.engine.architectures import (
     resnet_benchmarks,
@@ -17,6 +18,8 @@ from job.engine.architectures import (
 )
 from job.engine.architectures.base import Family, Proposal
 from job.engine.architectures.inventory import Inventory
+from job.engine.architectures.resnet import ResNet
+from job.engine.architectures.resnet_depths import own_depth
 
 SCHEMES: Final[tuple[Family, ...]] = (
     resnet_slim.propose,
@@ -31,4 +34,6 @@ SCHEMES: Final[tuple[Family, ...]] = (
 def propose(inventory: Inventory) -> Iterator[Proposal]:
     """Propose every scheme, its depth and head read from the checkpoint's names."""
     for scheme in SCHEMES:
-        yield from scheme(inventory)
+        for proposal in scheme(inventory):
+            net = cast("ResNet", proposal.build)
+            yield replace(proposal, assumptions=(*proposal.assumptions, *own_depth(net.units)))
