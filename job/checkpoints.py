@@ -9,6 +9,7 @@ from job.content import Content, Kind
 from job.errors import BadInput, Incomplete, JobError
 from job.records import StoredObject
 from job.survey import DATA_FILE, Survey
+from job.wording import shown
 
 _PART: Final = re.compile(rf"(.*?)(\.meta|\.index|{DATA_FILE.pattern})", re.DOTALL)
 _V1_SHARD: Final = re.compile(r"-(\d{5})-of-(\d{5})")
@@ -94,20 +95,14 @@ def missing_data(survey: Survey, checkpoint: Checkpoint) -> tuple[str, ...]:
 def incomplete(survey: Survey, checkpoint: Checkpoint, missing: Sequence[str], strays: Sequence[str]) -> BadInput:
     """Return the error that names what is missing and, in `strays`, what lies there under another name."""
     verb = "is" if len(missing) == 1 else "are"
-    beside = f"; {shown(strays)} may be a renamed part of it" if strays else ""
+    beside = f"; {shown(strays, _NAMES_SHOWN)} may be a renamed part of it" if strays else ""
     return Incomplete(
-        f"the checkpoint is incomplete: {shown(missing)} {verb} missing{beside}",
+        f"the checkpoint is incomplete: {shown(missing, _NAMES_SHOWN)} {verb} missing{beside}",
         where=survey.where(checkpoint.prefix),
         remedy="give it the name that is missing"
         if strays
         else "copy all of its files, under the names that they were saved with",
     )
-
-
-def shown(names: Sequence[str]) -> str:
-    """Return names for a message: not more than a line takes."""
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _split(name: str, kind: Kind, files: Mapping[str, StoredObject]) -> Iterator[tuple[str, str]]:

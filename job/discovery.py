@@ -13,7 +13,6 @@ from job.checkpoints import (
     find_checkpoints,
     incomplete,
     missing_data,
-    shown,
     variables_of,
 )
 from job.companions import (
@@ -34,6 +33,7 @@ from job.naming import matches, may_match_below, told_apart
 from job.records import Artifact, Format, LeftAlone, Listing, StoredObject
 from job.storage.base import Storage
 from job.survey import COMPANION_FILES, DATA_FILE, SAVED_MODEL_FILES, Survey, take_survey, why_not_read
+from job.wording import shown
 
 _FORMATS: Final = {
     Kind.SAVED_MODEL: Format.SAVED_MODEL,
@@ -289,7 +289,7 @@ def _nothing(survey: Survey, only: str, found: Sequence[Artifact], left_alone: S
         names = sorted(artifact.name for artifact in found)[:_NAMES_COMPARED]
         close = get_close_matches(only, names, cutoff=0.4) or names[:3]
         what = f"none of {len(found)} artifacts fits --only '{only}'"
-        return NoInput(what, where=survey.uri, remedy=f"the closest names are {shown(close)}")
+        return NoInput(what, where=survey.uri, remedy=f"the closest names are {shown(close, 5)}")
     count = sum(map(len, (*survey.directories.values(), *survey.owned.values())))
     example = f"; {left_alone[0].key}, for one: {left_alone[0].reason}" if left_alone else ""
     return NoInput(

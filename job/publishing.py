@@ -22,6 +22,7 @@ from job.errors import DestinationConflict, JobError, StorageError
 from job.records import Commit, PublishedFile
 from job.storage.base import Storage
 from job.storage.files import digest_of
+from job.wording import shown
 
 _MODEL_FILE: Final = "saved_model.pb"  # a directory is a SavedModel from when this is there
 _REPORT_FILES: Final = ("report.json", "report.html", "log.jsonl")
@@ -70,7 +71,9 @@ def find_commit(dest: Storage, artifact: str, plan: str) -> Commit | Absent:
     if commit.plan != plan:
         raise DestinationConflict(f"the commit is of another plan, {commit.plan}", where=where, remedy=remedy)
     if damaged := _damaged(commit, sizes):
-        raise DestinationConflict(f"published files are missing or cut: {_some(damaged)}", where=where, remedy=remedy)
+        raise DestinationConflict(
+            f"published files are missing or cut: {shown(damaged, 3)}", where=where, remedy=remedy
+        )
     return commit
 
 
@@ -159,7 +162,7 @@ def _upload(dest: Storage, directory: Path, commit: Commit) -> None:
     _in_parallel(upload, models)
     if damaged := _damaged(commit, _sizes_below(dest, _home(commit.artifact, commit.plan))):
         where, remedy = f"{dest.uri}/{home}", "try again"
-        raise StorageError(f"uploaded files are missing or cut: {_some(damaged)}", where=where, remedy=remedy)
+        raise StorageError(f"uploaded files are missing or cut: {shown(damaged, 3)}", where=where, remedy=remedy)
 
 
 def _in_parallel(upload: Callable[[str], None], paths: Iterable[str]) -> None:
@@ -207,7 +210,3 @@ def place_of(commit: Commit) -> str:
 
 def _document(record: object) -> bytes:
     return (codec.dumps(record, indent=2) + "\n").encode()
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

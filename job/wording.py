@@ -1,6 +1,6 @@
 """How figures and verdicts are written for people, the same on a terminal and in the report."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from job.errors import from_record
@@ -150,3 +150,9 @@ def _baseline(report: ArtifactReport) -> str:
     if "architecture_given" in codes:
         return "the graph does that your function built"
     return "the TF1 graph does"
+
+
+def shown(names: Sequence[str], most: int = 10) -> str:
+    """Return names for a message: not more than a line takes, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

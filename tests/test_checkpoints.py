@@ -1,6 +1,6 @@
 import pytest
 
-from job.checkpoints import Checkpoint, file_faults, find_checkpoints, missing_data, shown
+from job.checkpoints import Checkpoint, file_faults, find_checkpoints, missing_data
 from job.errors import BadInput, JobError
 from job.survey import Survey, take_survey
 from tests.sources import CHECKPOINT_V1, HTML, LFS_POINTER, META_GRAPH, MemoryStorage, checkpoint, index
@@ -61,9 +61,3 @@ def test_small_data_is_no_fault() -> None:
     """Weights may look like anything, even like a broken graph."""
     survey, (found,) = _found({**checkpoint("d/m"), "d/m.data-00000-of-00001": META_GRAPH[:-9]})
     assert list(file_faults(survey, found)) == []
-
-
-def test_long_lists_are_shortened() -> None:
-    """An error stays a line, however many shards are missing."""
-    assert shown(["a", "b"]) == "a, b"
-    assert shown(list("abcdefgh")) == "a, b, c, d, e and 3 more"

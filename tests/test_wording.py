@@ -127,3 +127,10 @@ def test_the_headline_names_what_was_compared_with(code: str, words: str) -> Non
     """Where the job or the user built the graph, its answers are not called those of the TF1 graph."""
     summary = replace(samples.SUMMARY, findings=(Finding(code=code, cause="so it is"),))
     assert wording.headline(replace(samples.PUBLISHED, summary=summary)).endswith(words)
+
+
+def test_long_lists_of_names_are_cut() -> None:
+    """A message shows the first names and counts the rest."""
+    assert wording.shown(["a", "b"]) == "a, b"
+    assert wording.shown(list("abcdefgh"), 5) == "a, b, c, d, e and 3 more"
+    assert wording.shown([f"v{number}" for number in range(13)]).endswith("v9 and 3 more")

@@ -1,10 +1,9 @@
 """Whether a checkpoint is a model's: every wanted tensor by its name and of its shape, and none besides."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
-NAMES_SHOWN: Final = 10
+from job.wording import shown
 
 Shape = tuple[int, ...]
 Pattern = tuple[int | None, ...]
@@ -62,12 +61,6 @@ def agrees(wanted: Pattern, stored: Shape) -> bool:
     return len(wanted) == len(stored) and all(
         want == size or (want is None and size > 0) for want, size in zip(wanted, stored, strict=True)
     )
-
-
-def shown(names: Sequence[str]) -> str:
-    """Return names for a message: not more than a reader takes in."""
-    more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _text(shape: Pattern) -> str:

@@ -16,13 +16,14 @@ from job.engine.architectures.base import Proposal
 from job.engine.architectures.catalogue import Catalogue
 from job.engine.architectures.graph import GraphLayers
 from job.engine.architectures.inventory import AVERAGE, Inventory, take
-from job.engine.architectures.matching import Fit, shown
+from job.engine.architectures.matching import Fit
 from job.engine.formats.base import GRAPH_WANTED, LoadedMetaGraph, checkpoint_of, predict_signature
 from job.engine.state.checkpoint import TRAINABLE, stored_dtypes, stored_shapes
 from job.engine.state.recorded import OBJECTS, object_names
 from job.errors import BadInput, Incomplete, UsageError
 from job.records import Finding
 from job.requests import SourceRequest
+from job.wording import shown
 
 v1 = tf.compat.v1
 

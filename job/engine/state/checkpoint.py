@@ -1,7 +1,7 @@
 """Where each variable's value is, found through the saver's own restore nodes, and how it is read."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from job.engine.graph import Edge, Graph, attribute, edge_of
 from job.errors import BadInput, Incomplete
+from job.wording import shown
 
 VARIABLE_OPS: Final = ("VariableV2", "Variable", "VarHandleOp")
 ASSIGN_OPS: Final = ("Assign", "AssignVariableOp")
@@ -25,8 +26,6 @@ HANDED_ON: Final = ("Identity", "Reshape", "Cast", "Enter", "RefEnter", "Switch"
 TRAINABLE: Final = "trainable_variables"
 AVERAGES: Final = re.compile(r"moving_(mean|var\w*|avg|average)|ExponentialMovingAverage|global_step")
 """Variables that no gradient changes, by the names that TF1's layers and optimizers gave them."""
-
-NAMES_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,17 +108,12 @@ def _check_stored(
         f"{one.name} has shape {one.shape.as_list()} in the graph and {stored[one.key]} in the checkpoint"
         for one in others
     ]
-    said = [f"{len(missing)} of {len(pairs)} variables are not in the checkpoint: {_shown(missing)}"] if missing else []
+    said = [f"{len(missing)} of {len(pairs)} variables are not in the checkpoint: {shown(missing)}"] if missing else []
     if shapes:
-        said.append(f"{len(shapes)} of {len(pairs)} have another shape: {_shown(shapes)}")
+        said.append(f"{len(shapes)} of {len(pairs)} have another shape: {shown(shapes)}")
     if said:
         remedy = "the checkpoint belongs to another graph" + (", or is incomplete" if missing else "")
         raise (Incomplete if missing else BadInput)("; ".join(said), where=Path(checkpoint).name, remedy=remedy)
-
-
-def _shown(names: Sequence[str]) -> str:
-    more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def restore_nodes(graph: Graph) -> Iterator[tuple[str, str]]:

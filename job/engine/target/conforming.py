@@ -11,6 +11,7 @@ from tensorflow.python.framework import op_def_registry
 from job.engine.target.history import Unknown, number, unknown_to
 from job.errors import Refused
 from job.records import Finding, SourceSummary, TargetTf
+from job.wording import shown
 
 ADVISORY_OPS: Final = frozenset({"DisableCopyOnRead"})
 """Ops without outputs that change no answer: this one spares a copy while a variable is saved."""
@@ -23,9 +24,6 @@ SHAPED: Final = frozenset(f"ResourceScatterNd{what}" for what in ("Add", "Max", 
 ``Dimensions [1,0) of input[shape=[]]`` when they load one, 2.12 does not."""
 
 SHAPED_FROM: Final = "2.12"
-
-SHOWN: Final = 10
-"""So many of the unknown things are named in an error."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -147,11 +145,10 @@ def _values(attribute: attr_value_pb2.AttrValue) -> Iterator[str]:
 
 def _refusal(lacks: list[Lack], target: str) -> Refused:
     told = {lack.what: lack for lack in reversed(lacks)}  # the first node of each
-    shown = [f"{what} (first in {lack.first})" for what, lack in sorted(told.items())]
-    more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+    listed = [f"{what} (first in {lack.first})" for what, lack in sorted(told.items())]
     enough = max((lack.first for lack in lacks), key=number)
     return Refused(
-        f"TensorFlow {target} does not know what the model needs: {', '.join(shown[:SHOWN])}{more}",
+        f"TensorFlow {target} does not know what the model needs: {shown(listed)}",
         where=f"node {lacks[0].node}",
         remedy=f"--target-tf {enough} knows all of it; or choose outputs that do without, by `outputs` in the manifest",
     )

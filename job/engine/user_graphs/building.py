@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from job.engine.architectures.matching import Fit, shown
+from job.engine.architectures.matching import Fit
 from job.engine.formats.base import LoadedMetaGraph, checkpoint_of, predict_signature
 from job.engine.graph import Graph
 from job.engine.user_graphs.calling import call, told
@@ -22,6 +22,7 @@ from job.errors import UsageError
 from job.records import Finding
 from job.requests import SourceRequest
 from job.user_function import UserFunction, parse_user_function
+from job.wording import shown
 
 
 def read(request: SourceRequest, prefix: str) -> LoadedMetaGraph:

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from job.engine.architectures.matching import shown
 from job.engine.user_graphs.matching import Tensors, tensors_in
 from job.engine.user_graphs.prefixes import assumed, common_prefix, moved
 from job.engine.user_graphs.wanted import Wanted
 from job.errors import BadInput
 from job.records import Finding
 from job.renaming import Rule, Use, load_rules, renamed
+from job.wording import shown
 
 
 def named(

@@ -8,7 +8,6 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from job.content import HEAD_BYTES, MEANINGS, Kind, sniff
-from job.engine.architectures.matching import shown
 from job.engine.formats.base import LoadedMetaGraph, checkpoint_of, parse
 from job.engine.formats.session_bundle import adopt_signatures
 from job.engine.graph import Graph
@@ -18,6 +17,7 @@ from job.engine.user_graphs.wanted import Restored, Wanted, restore_from, restor
 from job.errors import UsageError
 from job.records import Finding
 from job.requests import SourceRequest
+from job.wording import shown
 
 GRAPH_DEFS: Final = (Kind.GRAPH_DEF, Kind.GRAPH_DEF_TEXT)
 META_GRAPHS: Final = (Kind.META_GRAPH, Kind.META_GRAPH_TEXT)

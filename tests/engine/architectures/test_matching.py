@@ -1,4 +1,4 @@
-from job.engine.architectures.matching import agrees, fit, shown
+from job.engine.architectures.matching import agrees, fit
 
 
 def test_what_is_wanted_and_what_is_stored_are_compared_by_name_and_shape() -> None:
@@ -37,11 +37,6 @@ def test_an_open_size_is_not_nought() -> None:
     """A layer without channels is no layer; a size that is known to be 0 agrees with itself."""
     assert not agrees((None, 3), (0, 3))
     assert agrees((0, 3), (0, 3))
-
-
-def test_long_lists_are_cut() -> None:
-    """Ten names are shown and the rest is counted."""
-    assert shown([f"v{number}" for number in range(13)]).endswith("v9 and 3 more")
 
 
 def test_the_share_counts_what_both_have_not_in_common() -> None:
