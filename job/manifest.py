@@ -22,7 +22,7 @@ All but `match` may be absent. Of several entries that fit an artifact the first
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import partial
@@ -34,6 +34,7 @@ from cattrs import BaseValidationError, Converter, transform_error
 from job.errors import UsageError
 from job.naming import matches
 from job.records import ArtifactOptions
+from job.yaml_errors import told
 
 T = TypeVar("T")
 
@@ -71,25 +72,13 @@ def load_manifest(text: str, where: str) -> Manifest:
     Raises `UsageError` for what is no YAML, for an unknown or repeated key and for a value of a
     wrong type or range, with its line.
     """
-    with _told(where):
+    with told("the manifest is", where, _WRITE):
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         listed = _members(root, ("artifacts",), where).get("artifacts")
         if not isinstance(listed, yaml.SequenceNode):
             raise _wrong("the manifest holds no list named 'artifacts'", root, where)
         return Manifest(entries=tuple(_entry(loader, node, where) for node in listed.value))
-
-
-@contextmanager
-def _told(where: str) -> Iterator[None]:
-    """Translate what the YAML parser raises."""
-    try:
-        yield
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UsageError(f"the manifest is no YAML: {error.problem}", where=f"{where}:{line}", remedy=_WRITE) from error
-    except (yaml.YAMLError, ValueError) as error:  # a character that no YAML may hold, a 13th month
-        raise UsageError(f"the manifest is no YAML: {error}", where=where, remedy=_WRITE) from error
 
 
 _WRITE: Final = "write, for instance: artifacts: [{match: 'resnet50/*', tags: [serve]}]"

@@ -8,14 +8,14 @@ Every rule is tried on every name, in the order of the file, and takes what the 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 
 from job.errors import UsageError
+from job.yaml_errors import told
 
 _KEYS: Final = {"pattern", "replace"}
 _WRITE: Final = "write, for instance: [{pattern: ^module/, replace: ''}]"
@@ -50,24 +50,12 @@ def load_rules(text: str, where: str) -> tuple[Rule, ...]:
 
     Raises `UsageError` with the line of what is no YAML, no rule or no regular expression.
     """
-    with _told(where):
+    with told("the rules are", where, _WRITE):
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.SequenceNode):
             raise UsageError("the rules are no list", where=where, remedy=_WRITE)
         return tuple(_rule(loader, node, f"{where}:{node.start_mark.line + 1}") for node in root.value)
-
-
-@contextmanager
-def _told(where: str) -> Iterator[None]:
-    """Translate what the YAML parser raises."""
-    try:
-        yield
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UsageError(f"the rules are no YAML: {error.problem}", where=f"{where}:{line}", remedy=_WRITE) from error
-    except (yaml.YAMLError, ValueError) as error:  # a character that no YAML may hold, a 13th month
-        raise UsageError(f"the rules are no YAML: {error}", where=where, remedy=_WRITE) from error
 
 
 def _rule(loader: yaml.SafeLoader, node: yaml.Node, where: str) -> Rule:
