@@ -9,6 +9,7 @@ import structlog
 from job import pipeline
 from job.archives import opened
 from job.errors import Denied, JobError
+from job.intake import Closed, Intake
 from job.pipeline import Workshop
 from job.pulling import with_assets
 from job.records import Artifact, ArtifactOptions, ArtifactReport, Format, LeftAlone
@@ -37,32 +38,40 @@ class Batch:
 
 
 def process_all(shop: Workshop, work: Work, options_for: OptionsFor) -> Batch:
-    """Process artifact after artifact, until a signal comes or an error after which no other would fare better.
+    """Process artifact after artifact, until a signal or the deadline comes or none other would fare better.
 
     `options_for` says what the user says about an artifact that is found in an archive.
     """
-    done, left = Batch(reports=[], left_alone=[]), [artifact for artifact, _ in work]
+    done, left, intake = Batch(reports=[], left_alone=[]), [artifact for artifact, _ in work], Intake(shop.interrupts)
     try:
         for artifact, said in work:
-            for report in _process(shop, artifact, said, options_for, done.left_alone):
+            for report in _process(shop, intake, (artifact, said), options_for, done.left_alone):
                 done.reports.append(report)
                 if report.error is not None and report.error.exit_code in FATAL:
                     log.error("run_stopped", code=report.error.exit_code, **_named(left[1:]))
                     return done
             left = left[1:]
-    except KeyboardInterrupt as error:
-        log.warning("run_interrupted", cause=f"{error} came", done=len(done.reports), **_named(left))
+    except (KeyboardInterrupt, Closed) as error:
+        log.warning("run_interrupted", cause=str(error), done=len(done.reports), **_named(left))
         done.is_interrupted = bool(left)
     return done
 
 
 def _process(
-    shop: Workshop, artifact: Artifact, said: ArtifactOptions, options_for: OptionsFor, left_alone: list[LeftAlone]
+    shop: Workshop,
+    intake: Intake,
+    one: tuple[Artifact, ArtifactOptions],
+    options_for: OptionsFor,
+    left_alone: list[LeftAlone],
 ) -> Iterator[ArtifactReport]:
     """Yield an artifact's report; for an archive those of what it holds, and note what else it holds."""
+    artifact, _ = one
     if artifact.format is not Format.ARCHIVE:
-        yield pipeline.process(shop, artifact, said)
+        with intake.one():
+            report = pipeline.process(shop, *one)
+        yield report
         return
+    intake.check()
     shop.progress.artifact_started(artifact.name)
     shop.progress.stage(artifact.name, "unpack")
     with opened(artifact, lambda: shop.ahead.take(artifact).directory, shop.settings, shop.ahead.source.uri) as inside:
@@ -78,7 +87,9 @@ def _process(
             )
         ahead = shop.ahead.within(inside.storage, [found for found, _ in work])
         for found, its in work:
-            yield pipeline.process(replace(shop, ahead=ahead), found, its)
+            with intake.one():
+                report = pipeline.process(replace(shop, ahead=ahead), found, its)
+            yield report
 
 
 def _with_options(artifact: Artifact, options_for: OptionsFor) -> tuple[Artifact, ArtifactOptions]:

@@ -5,7 +5,7 @@ What only a command needs is imported by it: ``structlog`` alone, with ``rich`` 
 """
 
 import os
-import sys
+import signal
 from collections.abc import Callable
 from dataclasses import Field
 from functools import partial
@@ -16,26 +16,32 @@ from click.core import ParameterSource
 
 from job import settings as knobs
 from job.errors import Interrupted, UsageError
+from job.interrupts import leave
 from job.settings import ENVIRONMENT_PREFIX, Settings
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
-RUN_ONLY_KNOBS = ("source", "dest", "device", "benchmark", "tolerance", "seed", "shard_index", "shard_count")
+RUN_ONLY_KNOBS = (
+    *("source", "dest", "device", "benchmark", "tolerance", "seed"),
+    *("grace_s", "deadline_s", "shard_index", "shard_count", "metrics"),
+    *("require_atomic", "repair"),
+)
 INSPECT_KNOBS = tuple(knob.name for knob in knobs.knobs() if knob.name not in RUN_ONLY_KNOBS)
 
 
 def main() -> None:
     """Run the command line and exit with the code of errors.py."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until a command says what else
     try:
         code = app.main(prog_name="python -m job", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         code = UsageError.exit_code
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         code = Interrupted.exit_code
     except click.ClickException as error:
         code = _refused(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    leave(code if isinstance(code, int) else 0)
 
 
 @click.group(context_settings=CONTEXT)
@@ -67,14 +73,23 @@ def _option(knob: "Field[Any]") -> Callable[[Callable[..., Any]], Callable[..., 
         default=knob.default,
         type=_click_type(kind, minimum),
         is_flag=kind is bool,
+        multiple=get_origin(kind) is tuple,
         envvar=f"{ENVIRONMENT_PREFIX}{knob.name.upper()}",
         help=knob.metadata["description"],
         metavar=knob.metadata["metavar"] or None,
-        show_default=knob.default not in ("", None, False),
+        show_default=knob.default not in ("", None, False, ()),
     )
 
 
+class _Names(click.types.StringParamType):
+    """One of several names, which a variable separates by commas."""
+
+    envvar_list_splitter = ","
+
+
 def _click_type(kind: Any, minimum: float | None) -> Any:
+    if get_origin(kind) is tuple:
+        return _Names()
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
     if minimum is None or kind is bool:
@@ -106,6 +121,40 @@ def survey_command(**chosen: Any) -> int:
     return _ended(_survey, Settings(**chosen))
 
 
+@app.command("verify", context_settings=CONTEXT)
+@click.argument("dest")
+@_options(("only", "log_format"))
+def verify_command(**chosen: Any) -> int:
+    """Re-hash everything that is published under DEST, and tell what is not as its commit says.
+
+    Ends with 0 where all is whole, with 45 where something is missing, cut or has other bytes, and with 43 where
+    nothing is published. Nothing is written, here or there.
+    """
+    return _ended(_verify, Settings(**chosen))
+
+
+@app.command("gc", context_settings=CONTEXT)
+@click.argument("dest")
+@click.option(
+    "--older-than",
+    default="7d",
+    envvar="JOB_OLDER_THAN",
+    show_default=True,
+    metavar="TIME",
+    help="Leave alone what is younger, as its writer may be at work: 90s, 30m, 12h, 7d, 2w.",
+)
+@click.option("--dry-run", is_flag=True, envvar="JOB_DRY_RUN", help="Remove nothing; say what would be removed.")
+@click.option("--reports", is_flag=True, envvar="JOB_REPORTS", help="Remove old reports of failures, too.")
+@_options(("log_format",))
+def gc_command(older_than: str, dry_run: bool, reports: bool, **chosen: Any) -> int:  # noqa: FBT001 - click passes flags by name
+    """Remove from DEST what attempts that died have left: files in no commit, uploads that never ended.
+
+    It removes at once; --dry-run only says what it would. Nothing that a commit lists is ever removed, nor anything
+    that tf1lift has not written.
+    """
+    return _ended(partial(_collect, older_than=older_than, dry_run=dry_run, reports=reports), Settings(**chosen))
+
+
 def _ended(command: Callable[[Settings], int], settings: Settings) -> int:
     from job.ending import ended  # noqa: PLC0415 - keeps --help fast
 
@@ -114,10 +163,12 @@ def _ended(command: Callable[[Settings], int], settings: Settings) -> int:
 
 def _run(settings: Settings) -> int:
     from job.console import print_index, print_summary  # noqa: PLC0415 - keeps --help fast
+    from job.last_words import leave_words, of_run  # noqa: PLC0415
     from job.logs import is_text  # noqa: PLC0415
     from job.running import run  # noqa: PLC0415
 
     summary = run(settings, os.environ)
+    leave_words(of_run(summary.reports, summary.exit_code))
     if is_text(settings.log_format):
         print_summary(summary.reports)
         print_index(f"{settings.dest.rstrip('/')}/{summary.index}", len(summary.left_alone))
@@ -134,6 +185,18 @@ def _survey(settings: Settings) -> int:
     from job.surveying import survey  # noqa: PLC0415 - keeps --help fast
 
     return survey(settings, os.environ)
+
+
+def _verify(settings: Settings) -> int:
+    from job.verifying import verify  # noqa: PLC0415 - keeps --help fast
+
+    return verify(settings)
+
+
+def _collect(settings: Settings, *, older_than: str, dry_run: bool, reports: bool) -> int:
+    from job.collecting import collect  # noqa: PLC0415 - keeps --help fast
+
+    return collect(settings, older_than, dry_run=dry_run, reports=reports)
 
 
 def _refused(error: click.ClickException) -> int:

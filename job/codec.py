@@ -21,6 +21,11 @@ def dumps(record: object, *, indent: int | None = None) -> str:
     return json.dumps(dump(record), sort_keys=True, allow_nan=False, indent=indent, separators=separators)
 
 
+def document(record: object) -> bytes:
+    """Return `record` as a file that people read, too."""
+    return (dumps(record, indent=2) + "\n").encode()
+
+
 def loads(text: str | bytes, kind: type[T]) -> T:
     """Return the record of class `kind` that `text` holds.
 
@@ -31,7 +36,7 @@ def loads(text: str | bytes, kind: type[T]) -> T:
         return _CONVERTER.structure(json.loads(text), kind)
     except BaseValidationError as error:
         raise ValueError(f"no {kind.__name__}: {'; '.join(transform_error(error))}") from error
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:  # AttributeError: a list for a record
         raise ValueError(f"no {kind.__name__}: {error}") from error
 
 

@@ -99,6 +99,11 @@ def print_summary(reports: Sequence[ArtifactReport]) -> None:
             _print(f"\n{_safe(report.artifact.name)}: {_safe(wording.error(report.error))}")
 
 
+def print_line(text: str) -> None:
+    """Print one line of a command's result."""
+    _print(_safe(text))
+
+
 def print_index(index: str, left_alone: int) -> None:
     """Print where the index of a run's reports lies, and what else it tells."""
     objects = "1 object was" if left_alone == 1 else f"{left_alone:,} objects were"

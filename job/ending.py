@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import structlog
 
-from job.errors import Internal, JobError, LocalIOError
+from job.errors import Internal, Interrupted, JobError, LocalIOError
+from job.last_words import leave_words, of_error
 from job.logs import LogFormat, Outlet, configure, is_text
 from job.redaction import printable, redacted
 
@@ -19,6 +20,8 @@ def ended(work: Callable[[], int], log_format: LogFormat) -> int:
         return work()
     except JobError as error:
         return _say(error, log_format)
+    except KeyboardInterrupt:  # before the command has begun to heed signals, or after
+        return _say(Interrupted("a signal came", remedy="run again: what is committed is skipped"), log_format)
     except OSError as error:
         what, where = f"local file error: {error.strerror or error}", str(error.filename or "")
         return _say(LocalIOError(what, where=where, remedy="check the file system"), log_format)
@@ -28,6 +31,7 @@ def ended(work: Callable[[], int], log_format: LogFormat) -> int:
 
 
 def _say(error: JobError, log_format: LogFormat) -> int:
+    leave_words(of_error(error))
     if is_text(log_format):
         _stderr.line(printable(redacted(f"{error.code_name}: {error}")))
     else:

@@ -133,6 +133,11 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         meaning="Weights have 16 bits; they are kept so, and results agree to that type's precision.",
         action="Nothing.",
     ),
+    "host_ops_left_out": FindingKind(
+        severity="info",
+        meaning="The graph holds ops that the job does not run: none of its outputs needs them, and they are left out.",
+        action="Nothing; docs/ops.md says which ops may run.",
+    ),
     "interface_guessed": FindingKind(
         severity="info",
         meaning="The graph has no signature; inputs and outputs were found by looking at what it computes.",
@@ -162,6 +167,11 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         severity="info",
         meaning="The model holds only ops, attributes and dtypes that the TensorFlow of `--target-tf` knows.",
         action="Nothing; without that option the TensorFlow that converts is the oldest that is sure to load it.",
+    ),
+    "op_allowed": FindingKind(
+        severity="warning",
+        meaning="The model runs an op that is denied, as was asked for by `--allow-op`.",
+        action="Load it only where you would run a program of its author: the published model has no sandbox.",
     ),
     "op_library_loaded": FindingKind(
         severity="warning",

@@ -12,20 +12,22 @@ import click
 from job import codec
 from job.archives import nothing_fits, opened
 from job.console import print_details, print_listing
+from job.deadlines import stage_timeout_s
 from job.discovery import discover
 from job.errors import JobError, exit_code_of
 from job.inspection import Inspected, Inspection
 from job.interrupts import interruptible
-from job.pulling import pull, with_assets
+from job.preparing import options_of, read_manifest
+from job.pulling import local_entry, pull, with_assets
 from job.records import Artifact, ConvertResult, ErrorRecord, Format, Listing, SourceSummary
 from job.redaction import as_known
 from job.requests import SourceRequest
-from job.running import options_of, read_manifest
+from job.sandbox.rehearsal import settle
 from job.scratch import scratch_directory
 from job.settings import Settings
 from job.storage import open_source
 from job.storage.base import Storage
-from job.workers import Forkserver
+from job.workers import Forkserver, Limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +82,14 @@ def rehearse_all(
     found = list[Inspected]()
     with scratch_directory(settings.scratch) as scratch:
         manifest = read_manifest(settings, listing.artifacts, scratch)
-        with Forkserver("exact", scratch, environment) as forkserver:
+        limits = Limits(memory_mib=settings.memory_limit_mib, sandbox=settle(settings.sandbox))
+        with Forkserver("exact", scratch, environment, limits=limits) as forkserver:
             each = _opened_each(settings, source, listing.artifacts, scratch, show)
             for number, (store, artifact) in enumerate(each):
                 said = options_of(settings, manifest, artifact, scratch)
                 directory = str(scratch / f"artifact-{number}")
-                request = SourceRequest(format=artifact.format, directory=directory, entry=artifact.entry, options=said)
+                entry = local_entry(artifact)
+                request = SourceRequest(format=artifact.format, directory=directory, entry=entry, options=said)
                 found.append(_rehearsed(settings, forkserver, store, artifact, request))
                 shutil.rmtree(directory, ignore_errors=True)
                 show.artifact(found[-1])
@@ -118,7 +122,8 @@ def _rehearsed(
         return _refused(artifact, artifact.problem)
     try:
         pull(source, with_assets(artifact, request.options), Path(request.directory))
-        rehearsal, _ = forkserver.run("inspect", request, ConvertResult, timeout_s=settings.stage_timeout_s)
+        timeout_s = stage_timeout_s(settings, artifact.size_bytes)
+        rehearsal, _ = forkserver.run("inspect", request, ConvertResult, timeout_s=timeout_s)
     except JobError as error:
         return _refused(artifact, as_known(error.to_record(), request.directory))
     if rehearsal.error is not None:

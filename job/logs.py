@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
+from job import events
 from job.errors import LocalIOError
 from job.redaction import REDACTED, is_secret_name, printable, redacted
 
@@ -107,6 +108,7 @@ def configure(log_format: LogFormat = "auto") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            events.only_declared,
             _plain_event,
             _copy_to_captures,
             _text_renderer(colors=on_terminal and not os.environ.get("NO_COLOR")) if as_text else _json_renderer,

@@ -12,6 +12,8 @@
       samples: inputs.npz
       goldens: outputs.npz
       allow_nonfinite: true
+      allow_ops: [FixedUnigramCandidateSampler]  # as --allow-op does
+      sha256: {resnet50/frozen.pb: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}  # key: what it must be
     - match: bare/*                # checkpoints without a graph: it is in a file, or built by a function
       graph: model.meta
       rules: rules.yaml
@@ -133,6 +135,8 @@ def _out_of_range(options: ArtifactOptions) -> Iterator[tuple[str, str]]:
         yield "tolerance", f"expected a number from 0 on, found {options.tolerance}"
     if any(size < 1 for size in options.batch_sizes):
         yield "batch_sizes", "expected numbers from 1 on"
+    if any(re.fullmatch("[0-9A-Fa-f]{64}", digest) is None for digest in options.sha256.values()):
+        yield "sha256", "expected 64 hexadecimal digits for each key"
 
 
 def _keyed(tensors: Sequence[Any]) -> dict[str, Any]:

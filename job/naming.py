@@ -1,5 +1,6 @@
 """The names of artifacts: where their results go, and how a user picks them."""
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -10,15 +11,20 @@ from urllib.parse import quote
 
 from job.records import Artifact, Format
 
+_MAX_PART_BYTES: Final = 200  # a directory's name has 255, and formats are added to names
+_MAX_NAME_BYTES: Final = 700  # a key has 1,024, and places and files below come after names
+
 
 def name_of(entry: str, uri: str) -> str:
     """Name an artifact by its entry; by the last part of the source's `uri` where the source itself is the artifact.
 
     A name is a relative path on any machine: parts that are empty or dots, and characters that
-    cannot be printed, are written as in a URL.
+    cannot be printed, are written as in a URL, and what is too long ends with its digest.
     """
     name = entry.removesuffix("/") or uri.rstrip("/").rpartition("/")[2]
-    return "/".join(_plain(part) for part in name.split("/")) if name.strip("./") else "model"
+    if not name.strip("./"):
+        return "model"
+    return _short("/".join(_short(_plain(part), _MAX_PART_BYTES) for part in name.split("/")), _MAX_NAME_BYTES)
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -89,6 +95,13 @@ def _parents(name: str) -> Iterator[str]:
     while "/" in name:
         name = name.rpartition("/")[0]
         yield name
+
+
+def _short(name: str, limit_bytes: int) -> str:
+    if len(name.encode()) <= limit_bytes:
+        return name
+    end = f"~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return name.encode()[: limit_bytes - len(end)].decode(errors="ignore") + end
 
 
 def _plain(part: str) -> str:

@@ -5,18 +5,21 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from job import codec, gate, keras_file, publishing
+from job import codec, gate, integrity, keras_file, publishing
 from job.console import Progress
+from job.deadlines import Deadlines
 from job.errors import Internal, JobError, LocalIOError, ParityFailed, from_record
+from job.interrupts import Interrupts
 from job.logs import capture
+from job.metrics import Meter, Silent
 from job.plan import deciding, plan_of, versions
-from job.pulling import PullAhead
+from job.pulling import PullAhead, local_entry
 from job.records import (
     Artifact,
     ArtifactOptions,
@@ -32,9 +35,10 @@ from job.report import render_html
 from job.requests import BenchmarkRequest, ConvertRequest, KerasRequest, SourceRequest, VerifyRequest
 from job.results import BenchmarkResult, ParityResult
 from job.settings import Settings
+from job.stage_runs import StageRuns, stage_name
 from job.storage.base import Storage
 from job.storage.files import local_io
-from job.workers import Crashed, Forkserver, Mode
+from job.workers import Forkserver, Mode
 
 log = structlog.get_logger()
 
@@ -52,6 +56,8 @@ class Workshop:
     forkservers: Mapping[Mode, Forkserver]
     progress: Progress
     ahead: PullAhead
+    meter: Meter = field(default_factory=Silent)
+    interrupts: Interrupts
 
 
 def process(shop: Workshop, artifact: Artifact, options: ArtifactOptions) -> ArtifactReport:
@@ -73,6 +79,7 @@ def process(shop: Workshop, artifact: Artifact, options: ArtifactOptions) -> Art
             log.error("artifact_failed", artifact=artifact.name, code=error.exit_code, reason=str(error))  # noqa: TRY400 - it is no bug
             report = ArtifactReport(artifact=artifact, status="not_published", error=error.to_record())
     shop.progress.artifact_finished(report)
+    shop.meter.count(report)
     return report
 
 
@@ -82,9 +89,11 @@ class Attempt:
     def __init__(self, shop: Workshop, artifact: Artifact, options: ArtifactOptions, work: Path) -> None:
         self._shop, self._artifact, self._options = shop, artifact, options
         self._source, self._out = shop.ahead.directory_of(artifact), work / "out"
-        self._reference = work / "reference.npz"
-        self._id = uuid.uuid4().hex[:12]
-        self.report = ArtifactReport(artifact=artifact, status="not_published", environment=versions())
+        self._reference, self._keras = work / "reference" / "answers.npz", work / "keras" / keras_file.NAME
+        self._runs = StageRuns(shop.forkservers, Deadlines(shop.settings, artifact.size_bytes))
+        self._id, self._began_s = uuid.uuid4().hex[:12], time.time()
+        environment = versions() | {"sandbox": str(shop.forkservers["exact"].sandbox)}
+        self.report = ArtifactReport(artifact=artifact, status="not_published", environment=environment)
 
     def run(self) -> ArtifactReport:
         """Pull, convert, verify, benchmark, publish."""
@@ -114,12 +123,14 @@ class Attempt:
         pulled = self._shop.ahead.take(self._artifact)
         self._ended(StageTiming(stage="pull", wall_s=pulled.wall_s))
         said = deciding(self._shop.settings, self._options, self._shop.device)
-        self._update(sources=pulled.sources, plan=plan_of(pulled.sources, versions(), said))
+        known = self.report.environment | {"source_integrity": integrity.told(pulled.sources)}
+        self._update(sources=pulled.sources, plan=plan_of(pulled.sources, versions(), said), environment=known)
 
     def _is_published(self) -> bool:
-        found = publishing.find_commit(self._shop.dest, self._artifact.name, self.report.plan)
+        dest, repair = self._shop.dest, self._shop.settings.repair
+        found = publishing.find_commit(dest, self._artifact.name, self.report.plan, repair=repair)
         if isinstance(found, Commit):
-            publishing.point_latest(self._shop.dest, found)
+            publishing.point_latest(dest, found, began_s=self._began_s)
             self._update(status="already_published", place=publishing.place_of(found))
         return isinstance(found, Commit)
 
@@ -128,7 +139,7 @@ class Attempt:
         request = SourceRequest(
             format=self._artifact.format,
             directory=str(self._source),
-            entry=self._artifact.entry,
+            entry=local_entry(self._artifact),
             options=self._options,
             device=self._shop.device.device,
         )
@@ -147,7 +158,7 @@ class Attempt:
         """Convert and compare; return what the job added of its own and could not prove."""
         wanted = ConvertRequest(source=request, saved_model=saved_model)
         converted = self._stage("exact", "convert", wanted, ConvertResult)
-        self._update(summary=converted.summary)
+        self._update(summary=integrity.noted(converted.summary, self.report.sources, self._shop.ahead.source.uri))
         if converted.error is not None:
             raise from_record(converted.error)
         exact = self._verify("exact", request, saved_model)
@@ -185,11 +196,13 @@ class Attempt:
             return
         wanted = KerasRequest(
             source=request,
-            file=str(self._out / keras_file.NAME),
+            file=str(self._keras),
             reference=str(self._reference),
             tolerance=self._tolerance(),
         )
         finding = keras_file.hold(wanted, lambda stage: self._stage("exact", stage, wanted, KerasResult))
+        if self._keras.exists():
+            self._keras.rename(self._out / keras_file.NAME)
         self._update(summary=replace(summary, findings=(*summary.findings, finding)))
 
     def _benchmark(self, request: SourceRequest, saved_model: str) -> None:
@@ -213,18 +226,18 @@ class Attempt:
             self._update(benchmark=BenchmarkResult(verdict="not_run", reason=str(error)))
 
     def _publish(self) -> None:
-        self._update(status="published")
+        said = publishing.guarantee(self._shop.dest)
+        self._update(status="published", environment=self.report.environment | said)
         self._write_report()
-        parity = self.report.parity
-        with self._timed("publish"):
+        with self._timed("publish"), self._shop.interrupts.finishing(self._out):
             outcome = publishing.publish(
                 self._shop.dest,
-                artifact=self._artifact.name,
-                plan=self.report.plan,
+                self.report,
                 attempt=self._id,
                 directory=self._out,
-                verdict=parity.verdict if parity else "not_run",
-                versions=versions(),
+                began_s=self._began_s,
+                allowed_ops=self._options.allow_ops,
+                repair=self._shop.settings.repair,
             )
         self._update(place=publishing.place_of(outcome.commit))
         log.info("artifact_published", outcome=outcome.outcome, place=self.report.place)
@@ -257,21 +270,11 @@ class Attempt:
         (self._out / "report.html").write_text(render_html(self.report), encoding="utf-8")
 
     def _stage(self, mode: Mode, stage: str, request: object, kind: type[Result]) -> Result:
-        """Run one stage in a worker and keep its time; one whose worker crashed is run once more."""
-        name = stage if mode == "exact" else f"{stage} as run"
-        self._shop.progress.stage(self._artifact.name, name)
-        try:
-            result, timing = self._run(mode, stage, request, kind)
-        except Crashed as error:
-            log.warning("stage_retried", stage=name, reason=str(error))
-            if isinstance(request, ConvertRequest):  # what the crash left half written
-                shutil.rmtree(request.saved_model, ignore_errors=True)
-            result, timing = self._run(mode, stage, request, kind)
-        self._ended(replace(timing, stage=name))
+        """Run one stage in a worker and keep its time."""
+        self._shop.progress.stage(self._artifact.name, stage_name(mode, stage))
+        result, timing = self._runs.run(mode, stage, request, kind)
+        self._ended(timing)
         return result
-
-    def _run(self, mode: Mode, stage: str, request: object, kind: type[Result]) -> tuple[Result, StageTiming]:
-        return self._shop.forkservers[mode].run(stage, request, kind, timeout_s=self._shop.settings.stage_timeout_s)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -26,7 +26,10 @@ def plan_of(sources: tuple[Digest, ...], versions: Mapping[str, str], options: M
 
     `options` may hold records and whatever else `job.codec` can write.
     """
-    ordered = sorted(sources, key=lambda source: source.key)
+    ordered = [
+        {"key": source.key, "size_bytes": source.size_bytes, "sha256": source.sha256}  # not what verified them
+        for source in sorted(sources, key=lambda source: source.key)
+    ]
     canonical = codec.dumps({"sources": ordered, "versions": versions, "options": options})
     return hashlib.sha256(canonical.encode()).hexdigest()
 

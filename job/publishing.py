@@ -1,38 +1,34 @@
 """The commit protocol: a reader sees a whole result or none, whoever dies and however many write.
 
-    <dest>/<artifact>/<plan>/<attempt>/…           saved_model/, report.html, report.json, log.jsonl
-    <dest>/<artifact>/<plan>/commit.json           create-only, last; lists every file of one attempt
-    <dest>/<artifact>/latest.json                  points to the commit that was last made or met
-    <dest>/_failed/<artifact>/<plan>/<attempt>/…   the report of what was not published
+Files go up below a name that no other attempt has, and ``commit.json`` after them; `job.layout` says where.
+Readers trust that alone. Nothing is overwritten but the pointer, and a damaged commit where ``--repair`` asks
+for it; nothing is deleted but the files of one's own attempt after another's was committed. What a writer that
+died has left is in no commit and in nobody's way until ``gc`` removes it.
 
-Readers trust ``commit.json`` alone. Nothing is overwritten but the pointer, and nothing is deleted
-but the files of one's own attempt after another's was committed. What a writer that died has left
-is in no commit, and in nobody's way.
+In a store that overwrites whatever is asked, the last of two commits wins. Both are whole, as each lists the files of
+its own attempt, which are never deleted there: a request that was given up may still arrive.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from job import codec
-from job.errors import DestinationConflict, JobError, StorageError
-from job.records import Commit, PublishedFile
+from job.commits import PARALLEL, Absent, Damaged, examine, find_commit, lacks
+from job.errors import JobError, StorageError
+from job.latest import point_latest
+from job.layout import COMMIT, MODEL_FILE, REPORT_FILES, failed_place, home_of, place_of
+from job.plan import versions
+from job.records import ArtifactReport, Commit, ParitySummary, PublishedFile
+from job.results import ParityResult
 from job.storage.base import Storage
 from job.storage.files import digest_of
 from job.wording import shown
 
-_MODEL_FILE: Final = "saved_model.pb"  # a directory is a SavedModel from when this is there
-_REPORT_FILES: Final = ("report.json", "report.html", "log.jsonl")
-_PLAN_CHARACTERS: Final = 12  # of the plan's 64, in paths
-_PARALLEL_UPLOADS: Final = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Absent:
-    """Nothing is committed for this plan."""
+__all__ = ["find_commit", "guarantee", "place_of", "point_latest", "publish", "publish_failure"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,81 +39,45 @@ class PublishOutcome:
     commit: Commit
 
 
-@dataclass(frozen=True, kw_only=True)
-class Latest:
-    """``latest.json``; both paths are relative to it."""
-
-    plan: str
-    attempt: str
-    commit: str
-    saved_model: str
+def guarantee(dest: Storage) -> dict[str, str]:
+    """Return what a report says about how its destination keeps two writers apart."""
+    is_strong = dest.supports_create_only()
+    return {"publishing": "create-only commits" if is_strong else "weak: of two commits the last one wins"}
 
 
-def find_commit(dest: Storage, artifact: str, plan: str) -> Commit | Absent:
-    """Return what is committed for `plan`.
-
-    Raises `DestinationConflict` if the commit cannot be read or files that it lists are missing.
-    """
-    home = _home(artifact, plan)
-    sizes = _sizes_below(dest, home)
-    if "commit.json" not in sizes:
-        return Absent()
-    where = f"{dest.uri}/{home}/commit.json"
-    remedy = "remove that commit.json to have the artifact published anew"
-    try:
-        commit = codec.loads(dest.read(f"{home}/commit.json"), Commit)
-    except ValueError as error:
-        raise DestinationConflict(f"the commit is damaged: {error}", where=where, remedy=remedy) from error
-    if commit.plan != plan:
-        raise DestinationConflict(f"the commit is of another plan, {commit.plan}", where=where, remedy=remedy)
-    if damaged := _damaged(commit, sizes):
-        raise DestinationConflict(
-            f"published files are missing or cut: {shown(damaged, 3)}", where=where, remedy=remedy
-        )
-    return commit
-
-
-def publish(  # noqa: PLR0913 - all of it goes into the commit
+def publish(  # noqa: PLR0913 - each is the caller's to say
     dest: Storage,
+    report: ArtifactReport,
     *,
-    artifact: str,
-    plan: str,
     attempt: str,
     directory: Path,
-    verdict: str,
-    versions: Mapping[str, str],
+    began_s: float,
+    allowed_ops: tuple[str, ...] = (),
+    repair: bool = False,
 ) -> PublishOutcome:
-    """Publish all files below `directory` as one `attempt` (a name that nobody else uses) at `plan`.
+    """Publish all files below `directory` as one `attempt`, a name that nobody else uses, which began at `began_s`.
 
-    Raises `DestinationConflict` if an earlier commit is damaged, and what the store raises.
+    Raises `DestinationConflict` if an earlier commit is damaged and shall not be repaired, and what the store raises.
     """
     commit = Commit(
-        artifact=artifact,
-        plan=plan,
+        artifact=report.artifact.name,
+        plan=report.plan,
         attempt=attempt,
         files=_files_below(directory),
-        verdict=verdict,
-        versions=dict(versions),
+        verdict=report.parity.verdict if report.parity else "not_run",
+        versions=versions(),
+        sources=report.sources,
+        parity=tuple(_summary(parity) for parity in (report.parity, report.as_run) if parity),
+        allowed_ops=allowed_ops,
+        sandbox=report.environment.get("sandbox", ""),
     )
     _upload(dest, directory, commit)
-    standing = _commit(dest, commit)
-    point_latest(dest, standing)
+    standing = _commit(dest, commit, repair=repair)
+    point_latest(dest, standing, began_s=began_s)
     if standing.attempt == attempt:
         return PublishOutcome(outcome="committed", commit=standing)
     _discard(dest, commit)
     return PublishOutcome(outcome="lost_race", commit=standing)
-
-
-def point_latest(dest: Storage, commit: Commit) -> None:
-    """Let ``latest.json`` name `commit`; also for one that was met, as its writer may have died before this."""
-    plan = commit.plan[:_PLAN_CHARACTERS]
-    latest = Latest(
-        plan=commit.plan,
-        attempt=commit.attempt,
-        commit=f"{plan}/commit.json",
-        saved_model=f"{plan}/{commit.attempt}/saved_model",
-    )
-    dest.replace(f"{commit.artifact}/latest.json", _document(latest))
 
 
 def publish_failure(dest: Storage, *, artifact: str, plan: str, attempt: str, directory: Path) -> str:
@@ -125,48 +85,60 @@ def publish_failure(dest: Storage, *, artifact: str, plan: str, attempt: str, di
 
     `plan` is empty for an artifact that failed before its plan was known.
     """
-    place = f"_failed/{_home(artifact, plan or 'unplanned')}/{attempt}"
-    for name in _REPORT_FILES:
+    place = failed_place(artifact, plan, attempt)
+    for name in REPORT_FILES:
         if (directory / name).is_file():
             dest.upload(directory / name, f"{place}/{name}")
     return place
 
 
-def _commit(dest: Storage, commit: Commit) -> Commit:
+def _commit(dest: Storage, commit: Commit, *, repair: bool) -> Commit:
     """Commit, and return the commit that stands: another may have come first."""
-    key = f"{_home(commit.artifact, commit.plan)}/commit.json"
     try:
-        if dest.create(key, _document(commit)):
+        if _is_stored(dest, commit, repair=repair):
             return commit
     except StorageError:
         # Only the response may be lost: then the commit stands, and names our attempt.
-        found = find_commit(dest, commit.artifact, commit.plan)
-        if isinstance(found, Absent):
+        found = examine(dest, commit.artifact, commit.plan)
+        if not isinstance(found, Commit):
             raise
         return found
-    found = find_commit(dest, commit.artifact, commit.plan)
+    found = examine(dest, commit.artifact, commit.plan)
+    if isinstance(found, Damaged):
+        raise found.conflict()
     if isinstance(found, Absent):
-        raise StorageError("the commit vanished", where=f"{dest.uri}/{key}", remedy="try again")
+        where = f"{dest.uri}/{home_of(commit.artifact, commit.plan)}/{COMMIT}"
+        raise StorageError("the commit vanished", where=where, remedy="try again")
     return found
+
+
+def _is_stored(dest: Storage, commit: Commit, *, repair: bool) -> bool:
+    """Store the commit where there is none or, to repair it, a damaged one; False may be of a repeated request."""
+    key, document = f"{home_of(commit.artifact, commit.plan)}/{COMMIT}", codec.document(commit)
+    if dest.create(key, document):
+        return True
+    found = examine(dest, commit.artifact, commit.plan, rehash=True) if repair else Absent()
+    return isinstance(found, Damaged) and not found.is_anothers and dest.swap(key, found.text, document)
 
 
 def _upload(dest: Storage, directory: Path, commit: Commit) -> None:
     home = place_of(commit)
     paths = [file.path for file in commit.files]
-    models = [path for path in paths if Path(path).name == _MODEL_FILE]
+    models = [path for path in paths if Path(path).name == MODEL_FILE]
 
     def upload(path: str) -> None:
         dest.upload(directory / path, f"{home}/{path}")
 
     _in_parallel(upload, (path for path in paths if path not in models))
     _in_parallel(upload, models)
-    if damaged := _damaged(commit, _sizes_below(dest, _home(commit.artifact, commit.plan))):
+    objects = {stored.key: stored for stored in dest.list(f"{home}/")}
+    if lost := [file.path for file in commit.files if lacks(file, home, objects)]:
         where, remedy = f"{dest.uri}/{home}", "try again"
-        raise StorageError(f"uploaded files are missing or cut: {shown(damaged, 3)}", where=where, remedy=remedy)
+        raise StorageError(f"uploaded files are missing or cut: {shown(lost, 3)}", where=where, remedy=remedy)
 
 
 def _in_parallel(upload: Callable[[str], None], paths: Iterable[str]) -> None:
-    with ThreadPoolExecutor(_PARALLEL_UPLOADS) as pool:
+    with ThreadPoolExecutor(PARALLEL) as pool:
         uploads = [pool.submit(upload, path) for path in paths]
         try:
             for finished in uploads:
@@ -177,10 +149,11 @@ def _in_parallel(upload: Callable[[str], None], paths: Iterable[str]) -> None:
 
 
 def _discard(dest: Storage, commit: Commit) -> None:
-    """Delete the files of an attempt that is in no commit; one that cannot be deleted harms nobody."""
-    for file in commit.files:
-        with suppress(JobError):
-            dest.delete(f"{place_of(commit)}/{file.path}")
+    """Delete the files of an attempt that no commit can list any more; what cannot be deleted harms nobody."""
+    with suppress(JobError):
+        if dest.supports_create_only():
+            for file in commit.files:
+                dest.delete(f"{place_of(commit)}/{file.path}")
 
 
 def _files_below(directory: Path) -> tuple[PublishedFile, ...]:
@@ -191,22 +164,12 @@ def _files_below(directory: Path) -> tuple[PublishedFile, ...]:
     )
 
 
-def _sizes_below(dest: Storage, home: str) -> dict[str, int]:
-    return {stored.key.removeprefix(f"{home}/"): stored.size_bytes for stored in dest.list(f"{home}/")}
-
-
-def _damaged(commit: Commit, sizes: Mapping[str, int]) -> list[str]:
-    return [file.path for file in commit.files if sizes.get(f"{commit.attempt}/{file.path}") != file.size_bytes]
-
-
-def _home(artifact: str, plan: str) -> str:
-    return f"{artifact}/{plan[:_PLAN_CHARACTERS]}"
-
-
-def place_of(commit: Commit) -> str:
-    """Return the directory of the commit's files, below the destination."""
-    return f"{_home(commit.artifact, commit.plan)}/{commit.attempt}"
-
-
-def _document(record: object) -> bytes:
-    return (codec.dumps(record, indent=2) + "\n").encode()
+def _summary(parity: ParityResult) -> ParitySummary:
+    errors = [output.relative for output in parity.outputs if output.relative is not None]
+    return ParitySummary(
+        mode=parity.mode,
+        verdict=parity.verdict,
+        outputs=len(parity.outputs),
+        relative=max(errors, default=None),
+        tolerance=max((output.tolerance for output in parity.outputs), default=None),
+    )

@@ -2,21 +2,28 @@
 
 import hashlib
 import os
+import re
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from threading import Thread
+from typing import Final
 
-from job.errors import BadInput, NoInput
+from job.errors import BadInput, LocalIOError, NoInput
 from job.records import Artifact, ArtifactOptions, Digest, Format, StoredObject
+from job.room import check_room, has_room_beside
 from job.storage import open_source
 from job.storage.base import Storage
 from job.storage.files import local_io
 
 MAX_NAME_BYTES = 255
 """Longest name of a file on the file systems that scratch lies on."""
+
+_HOSTILE: Final = {"": "%", ".": "%2E", "..": "%2E%2E"}
+_SIDECAR: Final = ".sha256"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,25 +38,41 @@ class Pulled:
 class PullAhead:
     """Pulls artifacts in their order, the next one while another is at work.
 
-    One thread, and never more than one artifact ahead, so that scratch holds two. The thread is a
-    daemon: a job that is told to end does not wait for a download.
+    One thread, and never more than one artifact ahead, and only while scratch has room for it beside the
+    present one. The thread is a daemon: a job that is told to end does not wait for a download.
+    `left_alone` are keys that are no part of an artifact; a ``FILE.sha256`` among them is what that file must be.
     """
 
     def __init__(
-        self, source: Storage, scratch: Path, artifacts: Sequence[Artifact], around: "PullAhead | None" = None
+        self,
+        source: Storage,
+        scratch: Path,
+        artifacts: Sequence[Artifact],
+        around: "PullAhead | None" = None,
+        left_alone: Container[str] = (),
     ) -> None:
-        self.source, self._scratch, self._around = source, scratch, around
+        self.source, self._scratch, self._around, self._left_alone = source, scratch, around, left_alone
         self._waiting = [artifact for artifact in artifacts if artifact.problem is None]
         self._pending: dict[str, Future[Pulled]] = {}
+        self._verified_by: tuple[str, ...] = ()
+        self._inherited: tuple[str, ...] = ()
 
     def take(self, artifact: Artifact) -> Pulled:
         """Return an artifact's files and begin to pull those of the next; raises what `pull` raises."""
+        is_ahead = artifact.name in self._pending
         self._begin(artifact)
         try:
-            return self._pending.pop(artifact.name).result()
+            pulled = self._pending.pop(artifact.name).result()
+        except LocalIOError:
+            if not is_ahead:  # else another's files may have been in the way, which are gone by now
+                raise
+            pulled = self._pull(artifact)
         finally:
             for following in self._waiting[:1]:
-                self._begin(following)
+                if has_room_beside(self._scratch, following, artifact):
+                    self._begin(following)
+        self._verified_by = _common(pulled.sources)
+        return pulled
 
     def settle(self) -> None:
         """Wait until nothing is pulled: nothing of ours may run beside a benchmark."""
@@ -58,8 +81,13 @@ class PullAhead:
             self._around.settle()
 
     def within(self, storage: Storage, artifacts: Sequence[Artifact]) -> "PullAhead":
-        """Return one for the artifacts in an archive; meanwhile the archive's successor may be pulled, elsewhere."""
-        return PullAhead(storage, self._scratch / "inside", artifacts, around=self)
+        """Return one for the artifacts in an archive; meanwhile the archive's successor may be pulled, elsewhere.
+
+        What has verified the archive has verified what is in it.
+        """
+        ahead = PullAhead(storage, self._scratch / "inside", artifacts, around=self)
+        ahead._inherited = self._verified_by
+        return ahead
 
     def directory_of(self, artifact: Artifact) -> Path:
         """Return where an artifact's files come to lie; names are no paths, so that it is their digest."""
@@ -69,36 +97,62 @@ class PullAhead:
         if artifact.name not in self._pending:
             self._waiting = [other for other in self._waiting if other.name != artifact.name]
             future = self._pending[artifact.name] = Future[Pulled]()
-            Thread(target=self._pull, args=(artifact, future), daemon=True).start()
+            Thread(target=self._fulfil, args=(artifact, future), daemon=True).start()
 
-    def _pull(self, artifact: Artifact, future: "Future[Pulled]") -> None:
-        start, directory = time.monotonic(), self.directory_of(artifact)
+    def _fulfil(self, artifact: Artifact, future: "Future[Pulled]") -> None:
         try:
-            sources = pull(self.source, artifact, directory)
+            future.set_result(self._pull(artifact))
         except Exception as error:  # noqa: BLE001 - it is raised where the future is asked
             future.set_exception(error)
-        else:
-            wall_s = round(time.monotonic() - start, 3)
-            future.set_result(Pulled(directory=directory, sources=sources, wall_s=wall_s))
+
+    def _pull(self, artifact: Artifact) -> Pulled:
+        start, directory = time.monotonic(), self.directory_of(artifact)
+        shutil.rmtree(directory, ignore_errors=True)
+        check_room(self._scratch, artifact)
+        try:
+            sources = pull(self.source, self._with_sidecars(artifact), directory)
+        except LocalIOError:
+            shutil.rmtree(directory, ignore_errors=True)  # room for the one at work
+            raise
+        sources = tuple(replace(one, verified_by=one.verified_by or self._inherited) for one in sources)
+        return Pulled(directory=directory, sources=sources, wall_s=round(time.monotonic() - start, 3))
+
+    def _with_sidecars(self, artifact: Artifact) -> Artifact:
+        return replace(artifact, objects=tuple(map(self._with_sidecar, artifact.objects)))
+
+    def _with_sidecar(self, stored: StoredObject) -> StoredObject:
+        """Return an object with the SHA-256 that lies beside it, in whatever form: ``sha256sum`` and others differ."""
+        key = stored.key + _SIDECAR
+        if stored.sha256 or key not in self._left_alone:
+            return stored
+        text = self.source.read(key, limit_bytes=4096).decode(errors="replace").lower()
+        found = re.findall(r"\b[0-9a-f]{64}\b", text)
+        return replace(stored, sha256=found[0]) if len(found) == 1 else stored
 
 
 def with_assets(artifact: Artifact, options: ArtifactOptions) -> Artifact:
-    """Return the artifact with the files that its manifest entry names by their keys below the source.
+    """Return the artifact with what its manifest entry says of files, by their keys below the source.
 
-    An archive's artifacts have theirs in the archive.
+    These are files that are to come along, and SHA-256s. An archive's artifacts have theirs in the archive.
     """
     if artifact.format is Format.ARCHIVE:
-        return artifact
-    known = {stored.key for stored in artifact.objects}
-    named = sorted(set(options.assets.values()) - known)
-    return replace(artifact, objects=(*artifact.objects, *(StoredObject(key=key, size_bytes=0) for key in named)))
+        named: list[str] = []
+    else:
+        named = sorted(set(options.assets.values()) - {stored.key for stored in artifact.objects})
+    objects = (*artifact.objects, *(StoredObject(key=key, size_bytes=0) for key in named))
+    known = options.sha256
+    return replace(
+        artifact,
+        objects=tuple(replace(one, sha256=known[one.key].lower()) if one.key in known else one for one in objects),
+    )
 
 
 def pull(source: Storage, artifact: Artifact, directory: Path) -> tuple[Digest, ...]:
     """Download every object of an artifact; returns their digests.
 
-    Raises `BadInput` for a key that cannot be a path below `directory`, `LocalIOError`, and what the store raises.
+    Raises `BadInput` for keys that cannot be paths below `directory`, `LocalIOError`, and what the store raises.
     """
+    _check_apart(stored.key for stored in artifact.objects)
     with local_io(directory):
         return tuple(source.download(stored, local_path(directory, stored.key)) for stored in artifact.objects)
 
@@ -126,11 +180,56 @@ def beside(uri: str, name: str) -> str:
     return name if "://" in name or name.startswith("/") else f"{directory}{slash}{name}"
 
 
+def local_entry(artifact: Artifact) -> str:
+    """Return the artifact's entry as it lies below the directory that it was pulled to."""
+    entry = artifact.entry
+    is_file = any(stored.key == entry for stored in artifact.objects)
+    is_directory = not is_file and (entry.endswith("/") or not entry)
+    return local_key(entry)[:-1] if is_directory else local_key(entry)
+
+
+def local_key(key: str) -> str:
+    """Return the relative path at which an object is kept: its key, where that is one.
+
+    Parts that are none (``..``) are written as in a URL, and a part that could be mistaken for these too.
+    Overlong directories become their digest. Raises `BadInput` for a key that no file can have.
+    """
+    *directories, name = key.split("/")
+    parts = (*(_digested(part) if _is_long(part) else part for part in directories), name)
+    if "\0" in key or _is_long(name):
+        raise BadInput(f"the key {key!r} cannot be a file's path", remedy="rename the object")
+    return "/".join(_HOSTILE.get(part, re.sub("^%", "%25", part)) for part in parts)
+
+
 def local_path(directory: Path, key: str) -> Path:
     """Return where an object is kept; its directory is made."""
-    parts = key.split("/")
-    if any(part in ("", ".", "..") or "\0" in part or len(os.fsencode(part)) > MAX_NAME_BYTES for part in parts):
-        raise BadInput(f"the key {key!r} cannot be a file's path", remedy="rename the object")
+    parts = local_key(key).split("/")
     path = directory.joinpath(*parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def _is_long(part: str) -> bool:
+    return len(os.fsencode(part)) > MAX_NAME_BYTES
+
+
+def _digested(part: str) -> str:
+    return hashlib.sha256(os.fsencode(part)).hexdigest()
+
+
+def _check_apart(keys: Iterable[str]) -> None:
+    """Raise `BadInput` where one key is another's directory, as a store allows and a file system does not."""
+    known = set(keys)
+    for key in sorted(known):
+        above = key.rpartition("/")[0]
+        while above and above not in known:
+            above = above.rpartition("/")[0]
+        if above:
+            what = f"the artifact holds an object {above!r} and objects below it, such as {key!r}"
+            raise BadInput(what, remedy="rename one: no file system holds both")
+
+
+def _common(sources: Sequence[Digest]) -> tuple[str, ...]:
+    """Return what has verified all of these files."""
+    said = [source.verified_by for source in sources]
+    return said[0] if said and all(said) else ()

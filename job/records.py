@@ -33,20 +33,30 @@ class Format(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredObject:
-    """One object of a store; `key` is relative to the store's root and uses ``/``."""
+    """One object of a store; `key` is relative to the store's root and uses ``/``.
+
+    `modified_s` is the store's own clock, in seconds since 1970; 0 where it does not tell. `sha256` is
+    what a user says that it must be, in lower-case hex; empty where nobody does.
+    """
 
     key: str
     size_bytes: int
     etag: str = ""
+    sha256: str = ""
+    modified_s: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Digest:
-    """The size and SHA-256 (lower-case hex) of some bytes; `key` as in `StoredObject`."""
+    """The size and SHA-256 (lower-case hex) of some bytes; `key` as in `StoredObject`.
+
+    `verified_by` names the checksums that were known of them before, and agree.
+    """
 
     key: str
     size_bytes: int
     sha256: str
+    verified_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +102,8 @@ class ArtifactOptions:
     """What a user says in the manifest about one artifact; empty means: find out.
 
     `inputs` and `outputs` map a signature's argument names to tensor names (``x`` or ``x:0``).
-    `assets` maps a path that the graph names to a key below the source. `samples` and
+    `assets` maps a path that the graph names to a key below the source, `sha256` such a key to what it must be.
+    `samples` and
     `goldens` are local paths of ``.npz`` files once the supervisor has pulled them, and so are `graph`
     and `rules`; `architecture` then tells where the function's module lies, as `job.user_function` writes it.
     """
@@ -108,6 +119,7 @@ class ArtifactOptions:
     goldens: str = ""
     allow_nonfinite: bool = False
     allow_lambda: bool = False
+    allow_ops: tuple[str, ...] = ()
     batch_norm: Literal["as_saved", "auto", "inference"] = "auto"
     dropout: Literal["auto", "off", "as_saved"] = "auto"
     ema: Literal["auto", "on", "off"] = "auto"
@@ -117,6 +129,7 @@ class ArtifactOptions:
     architecture: str = ""
     rules: str = ""
     target_tf: TargetTf = "running"
+    sha256: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,8 +260,22 @@ class PublishedFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ParitySummary:
+    """What one comparison came to; `relative` and `tolerance` are the largest of all outputs that have one."""
+
+    mode: Literal["exact", "as_run"]
+    verdict: Literal["passed", "failed", "not_run"]
+    outputs: int
+    relative: float | None = None
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Commit:
-    """``commit.json``: written last and never again; what it lists is published."""
+    """``commit.json``: written last and never again; what it lists is published.
+
+    Fields with a default came later: commits from before that are read.
+    """
 
     artifact: str
     plan: str
@@ -256,3 +283,7 @@ class Commit:
     files: tuple[PublishedFile, ...]
     verdict: str
     versions: dict[str, str]
+    sources: tuple[Digest, ...] = ()
+    parity: tuple[ParitySummary, ...] = ()
+    allowed_ops: tuple[str, ...] = ()
+    sandbox: str = ""

@@ -42,7 +42,8 @@ class ConvertRequest:
 class VerifyRequest:
     """Compare the SavedModel as published with the source's own graph.
 
-    `reference` is where the exact run leaves the baseline's answers for the as-run one.
+    `reference` is where the exact run leaves the baseline's answers for the as-run one. Without
+    `grappler` that one runs with all of a user's defaults but TensorFlow's graph optimizer.
     """
 
     source: SourceRequest
@@ -52,6 +53,7 @@ class VerifyRequest:
     reference: str = ""
     device: Literal["cpu", "gpu"] = "cpu"
     seed: int = 0
+    grappler: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

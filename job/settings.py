@@ -42,11 +42,27 @@ class Settings:
     scratch: str = _knob(
         "", "Directory for pulled and converted files; default: the system's temporary directory.", metavar="DIR"
     )
-    stage_timeout_s: int = _knob(900, "A worker is stopped after this many seconds in one stage.", minimum=1)
+    stage_timeout_s: int = _knob(
+        600,
+        "A worker is stopped after this many seconds in one stage, and 60 more for each GiB of the artifact; comparing "
+        "adds half of it for each signature beyond the first, benchmarking its own time and 60.",
+        minimum=1,
+    )
+    item_timeout_s: int = _knob(2700, "The stages of one artifact may take this many seconds together.", minimum=1)
+    memory_limit_mib: int | None = _knob(
+        None,
+        "How much memory a worker may hold, in MiB; never more than 80 % of what the job leaves of the container's.",
+        minimum=1,
+    )
+    grace_s: float = _knob(8, "How long after SIGTERM the job ends at the latest, with code 75.", minimum=0)
+    deadline_s: float = _knob(
+        0, "How long the job may take: what is left then is for the next attempt (code 75); 0 sets no limit.", minimum=0
+    )
     shard_index: int | None = _knob(
         None, "Which share of the artifacts to take; default: the batch engine's index.", minimum=0
     )
     shard_count: int | None = _knob(None, "How many shares there are.", minimum=1)
+    metrics: str = _knob("", "Keep a run's counts there, in Prometheus' text format.", metavar="FILE")
     log_format: Literal["auto", "json", "text"] = _knob("auto", "auto: text on a terminal, JSON lines elsewhere.")
     all_forms: bool = _knob(
         False, "Convert every form of a model that is there in several; default: the one that keeps most."
@@ -84,8 +100,22 @@ class Settings:
         metavar="FILE",
     )
     op_library: str = _knob("", "Load ops from this shared library, pinned by its digest.", metavar="FILE@sha256:HEX")
+    require_atomic: bool = _knob(
+        False, "End with code 45 where the destination cannot keep two jobs from committing the same thing."
+    )
+    repair: bool = _knob(
+        False, "Re-hash what is published; what is damaged is published anew, and its commit replaced."
+    )
+    sandbox: Literal["require", "best-effort", "off"] = _knob(
+        "require",
+        "What confines workers: require ends with code 73 where the kernel lacks Landlock or seccomp; "
+        "best-effort takes what there is.",
+    )
     allow_lambda: bool = _knob(False, "Run the Python code that Keras models carry in Lambda layers.")
     allow_nonfinite: bool = _knob(False, "Convert models whose weights hold NaN or infinity.")
+    allow_op: tuple[str, ...] = _knob(
+        (), "Let an op run that is denied (docs/ops.md), in the sandbox; give it again for more.", metavar="OP"
+    )
 
 
 def knobs() -> tuple[Field[Any], ...]:

@@ -48,8 +48,8 @@ def publish_summary(dest: Storage, summary: RunSummary) -> None:
     document = f"_runs/{summary.run}/shard-{summary.shard_index}.json"
     index = render_index(summary.reports, left_alone=summary.left_alone, links=_links(summary.reports))
     try:
-        dest.replace(document, codec.dumps(summary, indent=2).encode() + b"\n")
-        dest.replace(summary.index, index.encode())
+        dest.create(document, codec.document(summary))
+        dest.create(summary.index, index.encode())
     except JobError as error:
         log.warning("summary_upload_failed", reason=str(error))
 
@@ -58,6 +58,11 @@ def counts(reports: Sequence[ArtifactReport]) -> dict[str, int]:
     """Return how many artifacts ended with each status."""
     statuses = [report.status for report in reports]
     return {status: statuses.count(status) for status in ("published", "already_published", "not_published")}
+
+
+def totals(reports: Sequence[ArtifactReport]) -> dict[str, int]:
+    """Return the counts, and what the run has pulled in bytes."""
+    return {**counts(reports), "pulled_bytes": sum(source.size_bytes for one in reports for source in one.sources)}
 
 
 def _links(reports: Sequence[ArtifactReport]) -> dict[str, str]:

@@ -8,8 +8,9 @@ from job.discovery import discover
 from job.inspecting import SILENT, rehearse_all
 from job.interrupts import interruptible
 from job.plan import versions
+from job.preparing import check_apart
 from job.report.survey import render_survey
-from job.running import check_apart, run
+from job.running import run
 from job.settings import Settings
 from job.storage import open_source
 

@@ -1,14 +1,11 @@
-"""Run stages in children of a forkserver, with deadlines; a child's death is an error of its artifact alone."""
+"""Run stages in children of a forkserver, within bounds; a child's death is an error of its artifact alone."""
 
 import json
 import os
-import selectors
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, TypeVar, get_args
@@ -16,8 +13,27 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import structlog
 
 from job import codec
-from job.errors import Internal, JobError, Poison, from_record
+from job.device_faults import device_error, fault_in
+from job.errors import (
+    BadInput,
+    DeviceError,
+    Incomplete,
+    Internal,
+    JobError,
+    LocalIOError,
+    ParityFailed,
+    Poison,
+    Refused,
+    UsageError,
+    from_record,
+)
+from job.forkserver_process import ForkserverProcess, Lost, ending
+from job.memory_cap import memory_cap
 from job.records import ErrorRecord, StageTiming
+from job.sandbox import OFF, Confinement, Sandbox
+from job.sandbox.needs import confinement_of
+from job.task_files import NoRecord, TaskFiles
+from job.watch import LOOK_S, Bounds, Watch
 
 log = structlog.get_logger()
 
@@ -31,11 +47,72 @@ PASSED_ON_PREFIXES: Final = ("LC_", "CUDA_", "NVIDIA_", "TF_", "XLA_", "PYTHON",
 
 STAGES_MODULE: Final = "job.engine.stages"
 START_TIMEOUT_S: Final = 180
-TAIL_BYTES: Final = 8192
+ANSWER_TIMEOUT_S: Final = 60
+"""For a fork, and for the end of a child that was killed: both take less than a second."""
+
+STARTS: Final = 3
+"""After so many starts in a row that came to nothing there is no other: it is the machine."""
+
+WORKERS_ERRORS: Final = (
+    UsageError,
+    BadInput,
+    Incomplete,
+    ParityFailed,
+    Refused,
+    Poison,
+    Internal,
+    LocalIOError,
+    DeviceError,
+)
+"""What a worker may end with. The others speak of the store or the run, of which it knows nothing, and may end it."""
 
 
 class Crashed(Poison):
     """A worker ended without a result: by memory, a signal or the machine, so that another try may do better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What every worker is held to beside its stage's time: a sign of life every so often, memory, and a sandbox."""
+
+    silence_s: float = 120
+    memory_mib: int | None = None
+    sandbox: Sandbox = OFF
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What one worker is to do, and with what."""
+
+    stage: str
+    request: object
+    timeout_s: float
+    files: TaskFiles
+    sandbox: Sandbox = OFF
+
+    @property
+    def on_gpu(self) -> bool:
+        """Tell whether the stage may touch a GPU."""
+        return getattr(self.request, "device", "cpu") in ("gpu", "auto")
+
+    @property
+    def confinement(self) -> Confinement:
+        """Return what the worker is let at."""
+        return confinement_of(
+            self.stage, self.request, scratch=self.files.directory, sandbox=self.sandbox, on_gpu=self.on_gpu
+        )
+
+    def message(self, memory_bytes: int) -> dict[str, Any]:
+        """Return what the forkserver is told; CUDA reserves more address space than any limit allows."""
+        return {
+            "stage": self.stage,
+            "request": codec.dump(self.request),
+            "confinement": codec.dump(self.confinement),
+            "result": str(self.files.result),
+            "log": str(self.files.log),
+            "memory_bytes": 0 if self.on_gpu else memory_bytes,
+            "on_gpu": self.on_gpu,
+        }
 
 
 class Forkserver(AbstractContextManager["Forkserver"]):
@@ -43,165 +120,164 @@ class Forkserver(AbstractContextManager["Forkserver"]):
 
     ``exact`` runs without oneDNN: whether TensorFlow uses it is decided while it is imported, so
     that the two settings need two forkservers. It starts at once and is waited for at the first
-    stage. One that has died is started again, once.
+    stage. One that has died, hangs or talks nonsense is ended and started again for the next stage.
     """
 
-    def __init__(self, mode: Mode, scratch: Path, environment: Mapping[str, str], stages: str = STAGES_MODULE) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        scratch: Path,
+        environment: Mapping[str, str],
+        stages: str = STAGES_MODULE,
+        limits: Limits = Limits(),
+    ) -> None:
         self._mode, self._scratch, self._environment, self._stages = mode, scratch, environment, stages
+        self._limits = limits
         self._process = self._start()
         self._is_ready = False
-        self._may_restart = True
+        self._failed_starts = 0
         self._tasks = 0
 
     def run(self, stage: str, request: object, result: type[Result], *, timeout_s: float) -> tuple[Result, StageTiming]:
         """Run one stage in a fresh child and return its result and what it took.
 
-        Raises what the stage raised, `Crashed` where the child left no result, `Poison` where it hung, and
-        `Internal` where the forkserver itself died.
+        Raises what the stage raised, `Crashed` where the child or the forkserver left no result, `Overstayed` and
+        other `Poison` where the child took more than it may, and `Internal` where no forkserver starts.
         """
         self._await_ready()
         start, self._tasks = time.monotonic(), self._tasks + 1
-        files = {name: str(self._scratch / f"{self._mode}-{self._tasks}.{name}") for name in ("result", "log")}
-        self._send({"stage": stage, "request": codec.dump(request), **files})
-        pid = self._receive(START_TIMEOUT_S)["pid"]
-        try:
-            ended = self._await_end(pid, stage, timeout_s)
-        finally:
-            _kill(pid)
-        timing = StageTiming(
-            stage=stage, wall_s=round(time.monotonic() - start, 3), peak_memory_bytes=ended["peak_memory_bytes"]
-        )
-        return _result(files, stage, ended["status"], result), timing
+        with TaskFiles(self._scratch / f"{self._mode}-{self._tasks}") as files:
+            task = Task(stage=stage, request=request, timeout_s=timeout_s, files=files, sandbox=self._limits.sandbox)
+            for directory in task.confinement.writes:
+                Path(directory).mkdir(parents=True, exist_ok=True)
+            status, peak_memory_bytes = self._supervised(task)
+            timing = StageTiming(
+                stage=stage, wall_s=round(time.monotonic() - start, 3), peak_memory_bytes=peak_memory_bytes
+            )
+            return _result(task, status, result), timing
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """Return what confines its children."""
+        return self._limits.sandbox
 
     def close(self) -> None:
         """End the forkserver; a child at work ends with it."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._process.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
-    def _start(self) -> "subprocess.Popen[bytes]":
+    def _start(self) -> ForkserverProcess:
         environment = {name: value for name, value in self._environment.items() if _may_pass(name)}
         environment["TMPDIR"] = str(self._scratch)  # autograph leaves files there, which go with the rest
+        environment["HOME"] = str(self._scratch)  # where Keras makes a file when it is imported
         environment |= {"TF_CPP_MIN_LOG_LEVEL": "2"} | ({"TF_ENABLE_ONEDNN_OPTS": "0"} if self._mode == "exact" else {})
-        with (self._scratch / f"{self._mode}.log").open("ab") as errors:
-            return subprocess.Popen(
-                [sys.executable, "-m", "job.zygote", self._stages],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,  # a line that waits in a buffer of ours is none that select sees
-                stderr=errors,
-                env=environment,
-                cwd=Path(__file__).parent.parent,
-                start_new_session=True,
-            )
+        return ForkserverProcess(self._stages, self._scratch / f"{self._mode}.log", environment)
 
     def _await_ready(self) -> None:
-        if self._is_ready and self._may_restart and self._process.poll() is not None:
-            log.warning("forkserver_restarted", mode=self._mode, ended=_ending(self._process.returncode))
-            self.close()
-            self._process, self._is_ready, self._may_restart = self._start(), False, False
+        """Wait until the forkserver serves; raises `Internal` where it does not, or has not for some times in a row."""
+        if self._failed_starts >= STARTS:
+            raise Internal(f"the process that holds TensorFlow could not be started {STARTS} times in a row")
+        if self._process.has_ended:
+            if self._is_ready:
+                log.warning("forkserver_restarted", mode=self._mode, cause=self._process.how_it_ended())
+            self._process.close()
+            self._process, self._is_ready = self._start(), False
         if not self._is_ready:
-            self._receive(START_TIMEOUT_S)
-            self._is_ready = True
+            try:
+                self._process.receive(START_TIMEOUT_S, "ready")
+            except Lost as lost:
+                self._failed_starts += 1
+                raise self._no_start(lost) from lost
+            self._is_ready, self._failed_starts = True, 0
 
-    def _await_end(self, pid: int, stage: str, timeout_s: float) -> dict[str, Any]:
-        """Return what the forkserver says of its child's end; a child that overstays is stopped."""
-        if self._has_answer(timeout_s):
-            return self._answer()
-        _kill(pid)
-        self._receive(START_TIMEOUT_S)
-        raise Poison(
-            f"the {stage} stage did not end within {timeout_s:g} s and was stopped",
-            remedy="raise --stage-timeout-s, or look for an endless loop",
-        )
-
-    def _send(self, message: dict[str, Any]) -> None:
-        assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-        except OSError as error:
-            raise self._gone() from error
-
-    def _receive(self, timeout_s: float) -> dict[str, Any]:
-        """Return the forkserver's next answer; one that says nothing is ended."""
-        if not self._has_answer(timeout_s):
-            self._process.kill()
-            what = f"the process that holds TensorFlow said nothing for {timeout_s:g} s"
-            raise Internal(what, remedy="is the machine overloaded?")
-        return self._answer()
-
-    def _has_answer(self, timeout_s: float) -> bool:
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            return bool(selector.select(timeout_s))
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        line = self._process.stdout.readline()
-        if not line:
-            raise self._gone()
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _gone(self) -> JobError:
-        said = _tail(self._scratch / f"{self._mode}.log").strip().splitlines()[-1:]
-        reason = said[0] if said else _ending(self._process.wait())
+    def _no_start(self, lost: Lost) -> Internal:
+        said = self._process.last_words() if self._process.has_ended else str(lost)
+        self._process.close()
         return Internal(
-            f"the process that holds TensorFlow ended: {reason}",
-            remedy="is TensorFlow installed and the memory sufficient?",
+            f"the process that holds TensorFlow did not start: {said}",
+            remedy="is TensorFlow installed, the memory sufficient, and the machine not overloaded?",
         )
 
+    def _supervised(self, task: Task) -> tuple[int, int]:
+        """Have a task done and return how its child ended and what memory it took, most at a time."""
+        memory = memory_cap(self._limits.memory_mib)
+        bounds = Bounds(timeout_s=task.timeout_s, silence_s=self._limits.silence_s, memory=memory)
+        with self._closed_unless_in_step(task):
+            self._process.send(task.message(memory.limit_bytes))
+            (child,) = self._process.receive(ANSWER_TIMEOUT_S, "pid")
+            watch = Watch(task.stage, self._process.pid, child, task.files, bounds)
+            try:
+                while not self._process.has_answer(LOOK_S):
+                    watch.look(self._process.beats)
+            except Poison as breach:
+                watch.end(with_stacks=True)
+                self._process.receive(ANSWER_TIMEOUT_S, "status")
+                log.warning("worker_stopped", stage=task.stage, reason=breach.what, output=task.files.tail())
+                raise
+            except BaseException:
+                watch.end(with_stacks=False)
+                raise
+            status, peak = self._process.receive(ANSWER_TIMEOUT_S, "status", "peak_memory_bytes")
+        return status, peak
 
-def _kill(pid: int) -> None:
-    """End whatever a child left running in its process group."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+    @contextmanager
+    def _closed_unless_in_step(self, task: Task) -> Iterator[None]:
+        """End a forkserver whose next answer would not be to the next question: the next stage starts another."""
+        try:
+            yield
+        except Poison:
+            raise
+        except Lost as lost:
+            self._process.close()
+            what = f"the process that holds TensorFlow {lost} in the {task.stage} stage"
+            log.warning("forkserver_lost", mode=self._mode, stage=task.stage, cause=str(lost))
+            raise Crashed(what, remedy="was the memory exhausted? log.jsonl holds what was said last") from lost
+        except BaseException:
+            self._process.close()
+            raise
 
 
-def _result(files: Mapping[str, str], stage: str, status: int, kind: type[Result]) -> Result:
-    path, tail = Path(files["result"]), _tail(Path(files["log"]))
-    if not path.exists():
-        raise _died(stage, _ending(os.waitstatus_to_exitcode(status)), tail)
-    outcome = json.loads(path.read_bytes())
-    for file in files.values():
-        Path(file).unlink(missing_ok=True)
-    if "error" in outcome:
-        record = codec.loads(json.dumps(outcome["error"]), ErrorRecord)
-        if record.code_name in (Internal.code_name, Poison.code_name):
-            log.warning("worker_failed", stage=stage, output=tail)
-        raise from_record(record)
-    return codec.loads(json.dumps(outcome["result"]), kind)
-
-
-def _died(stage: str, ending: str, tail: str) -> Crashed:
-    log.warning("worker_died", stage=stage, ended=ending, output=tail)
-    is_memory = "SIGKILL" in ending or "bad_alloc" in tail
-    remedy = "was the memory exhausted? log.jsonl holds what it said last" if is_memory else "see log.jsonl"
-    return Crashed(f"the worker ended in the {stage} stage without a result ({ending})", remedy=remedy)
-
-
-def _ending(returncode: int) -> str:
-    """Say how a process ended; `subprocess` and `os.waitstatus_to_exitcode` count signals below zero."""
-    name = next((known.name for known in signal.Signals if known == -returncode), str(-returncode))
-    return f"signal {name}" if returncode < 0 else f"status {returncode}"
-
-
-def _tail(path: Path) -> str:
-    """Return the end of what a process said; it may have died before it said anything."""
+def _result(task: Task, status: int, kind: type[Result]) -> Result:
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            return file.read(TAIL_BYTES).decode(errors="backslashreplace")
-    except OSError:
-        return ""
+        outcome = task.files.outcome()
+        if "error" in outcome:
+            raise _raised(codec.loads(json.dumps(outcome["error"]), ErrorRecord), task)
+        result = codec.loads(json.dumps(outcome["result"]), kind)
+    except NoRecord as none:
+        raise _died(task, str(none), ending(os.waitstatus_to_exitcode(status))) from none
+    except ValueError as error:
+        raise _died(task, "with a result that is no record", str(error)[:200]) from error
+    told = getattr(result, "error", None)
+    if isinstance(told, ErrorRecord):
+        _check(told, task)
+    return result
+
+
+def _raised(record: ErrorRecord, task: Task) -> JobError:
+    if record.code_name in (Internal.code_name, Poison.code_name):
+        log.warning("worker_failed", stage=task.stage, output=task.files.tail())
+    _check(record, task)
+    return from_record(record)
+
+
+def _check(record: ErrorRecord, task: Task) -> None:
+    """Let no worker end with an error that would end more than itself."""
+    if record.code_name not in {error.code_name for error in WORKERS_ERRORS}:
+        raise _died(task, f"with an error that is no worker's ({record.code_name[:40]})", "a record")
+
+
+def _died(task: Task, how: str, end: str) -> JobError:
+    tail = task.files.tail()
+    log.warning("worker_died", stage=task.stage, ended=end, output=tail)
+    if task.on_gpu and (fault := fault_in(tail)):
+        return device_error(task.stage, fault)
+    is_memory = "SIGKILL" in end or "bad_alloc" in tail
+    remedy = "was the memory exhausted? log.jsonl holds what it said last" if is_memory else "see log.jsonl"
+    return Crashed(f"the worker ended in the {task.stage} stage {how} ({end})", remedy=remedy)
 
 
 def _may_pass(name: str) -> bool:

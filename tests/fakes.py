@@ -31,8 +31,13 @@ def put(directory: Path, *names: str, data: bytes = GRAPH_DEF) -> None:
 
 def run_here(tmp_path: Path, environment: dict[str, str] | None = None, **chosen: Any) -> RunSummary:
     """Run over ``in`` to ``out``."""
-    chosen = {"source": str(tmp_path / "in"), "dest": str(tmp_path / "out"), "benchmark": "off"} | chosen
-    return run(Settings(**chosen), {"PATH": os.environ["PATH"]} | (environment or {}))
+    plain = {
+        "source": str(tmp_path / "in"),
+        "dest": str(tmp_path / "out"),
+        "benchmark": "off",
+        "sandbox": "best-effort",
+    }
+    return run(Settings(**plain | chosen), {"PATH": os.environ["PATH"]} | (environment or {}))
 
 
 def ends(summary: RunSummary) -> dict[str, object]:

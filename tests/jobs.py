@@ -18,11 +18,18 @@ GOLDENS: Final = ROOT / "tests" / "goldens"
 JOB: Final = (sys.executable, "-m", "job")
 _PROGRAM: Final = """
 import functools, job.cli, job.inspecting, job.running, job.workers
-job.running.Forkserver = functools.partial(job.workers.Forkserver, stages="tests.stages")
+job.running.Forkserver = functools.partial(job.workers.Forkserver, stages={stages!r})
 job.inspecting.Forkserver = job.running.Forkserver
 job.cli.main()
 """
-WITHOUT_TENSORFLOW: Final = (sys.executable, "-c", _PROGRAM)
+
+
+def with_stages(module: str) -> tuple[str, ...]:
+    """Return the program of a job that takes its stages from a module of the tests, as `tests.stages`."""
+    return (sys.executable, "-c", _PROGRAM.format(stages=module))
+
+
+WITHOUT_TENSORFLOW: Final = with_stages("tests.stages")
 """The same job with the stages of `tests.stages` in place of TensorFlow."""
 
 _NOT_OURS: Final = ("JOB_", "AWS_", "BATCH_")
@@ -49,15 +56,25 @@ class Finished:
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without what steers a job, and with `extra`."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
-    return plain | {"PYTHONPATH": str(ROOT)} | dict(extra or {})
+    return plain | {"PYTHONPATH": str(ROOT), "JOB_SANDBOX": "best-effort"} | dict(extra or {})
 
 
 def run_job(
-    *arguments: str, extra: Mapping[str, str] | None = None, program: Iterable[str] = JOB, timeout_s: float = 240
+    *arguments: str,
+    extra: Mapping[str, str] | None = None,
+    program: Iterable[str] = JOB,
+    timeout_s: float = 240,
+    directory: Path | None = None,
 ) -> Finished:
-    """Run a job to its end."""
+    """Run a job to its end, in this process's directory or another one."""
     ended = subprocess.run(
-        [*program, *arguments], env=environment(extra), capture_output=True, text=True, timeout=timeout_s, check=False
+        [*program, *arguments],
+        env=environment(extra),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        cwd=directory,
     )
     return Finished(code=ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
 

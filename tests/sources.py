@@ -5,6 +5,7 @@ from pathlib import Path
 
 from job.errors import JobError
 from job.records import Digest, StoredObject
+from job.storage.base import Unfinished
 
 TABLE_END = bytes(40) + 0xDB4775248B80FB57.to_bytes(8, "little")
 
@@ -52,6 +53,22 @@ class MemoryStorage:
         raise NotImplementedError
 
     def delete(self, key: str) -> None:
+        """See `Storage`."""
+        raise NotImplementedError
+
+    def digest(self, stored: StoredObject) -> Digest:
+        """See `Storage`."""
+        raise NotImplementedError
+
+    def swap(self, key: str, old: bytes, new: bytes) -> bool:
+        """See `Storage`."""
+        raise NotImplementedError
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """See `Storage`."""
+        raise NotImplementedError
+
+    def abandon(self, write: Unfinished) -> None:
         """See `Storage`."""
         raise NotImplementedError
 

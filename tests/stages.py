@@ -13,6 +13,7 @@ from job.errors import DeviceError, JobError, Refused
 from job.records import ConvertResult, DeviceReport, Finding, KerasResult, Signature, SourceSummary
 from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, KerasRequest, SourceRequest, VerifyRequest
 from job.results import BenchmarkResult, OutputParity, ParityResult
+from tests import mischief
 
 
 class Stage(NamedTuple):
@@ -24,10 +25,11 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a worker shall do, and how often or how long."""
+    """What a worker shall do, how often or how long, and where."""
 
     what: str
     count: int = 0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,9 @@ BEHAVIOURS: Final[dict[str, Callable[[], object]]] = {
     "refused": lambda: raise_(Refused("op PyFunc", where="node f", remedy="cut above it")),
     "leak": lambda: raise_(Refused("no", where="https://h/x?X-Amz-Signature=0123456789abcdef")),
     "bug": lambda: raise_(ZeroDivisionError("division by zero")),
-}
+    "context_lost": lambda: raise_(RuntimeError("Node: 'MatMul'\nCUDA_ERROR_ILLEGAL_ADDRESS: context lost\n[[x]]")),
+    "ecc": lambda: (os.write(2, b"failed to synchronize: CUDA_ERROR_ECC_UNCORRECTABLE: bad\n"), os.abort()),
+} | mischief.BEHAVIOURS
 
 
 def behave(order: Order) -> Seen:
@@ -119,9 +123,8 @@ def convert(request: ConvertRequest) -> ConvertResult:
 
 
 def _write(source: Path, written: Path) -> None:
-    written.mkdir()
-    if source.stem == "halfway" and not (mark := source.with_suffix(".mark")).exists():
-        mark.touch()
+    written.mkdir(exist_ok=True)
+    if source.stem == "halfway" and Path(os.environ["TMPDIR"]).name.endswith("-1"):  # the forkserver's first task
         (written / "half").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     (written / "saved_model.pb").write_bytes(source.read_bytes() if source.is_file() else b"")

@@ -108,7 +108,7 @@ def test_pattern_that_fits_in_no_archive_is_told(tmp_path: Path) -> None:
     put_zip(tmp_path / "in" / "c.zip", {"x.pb": GRAPH_DEF})
     with pytest.raises(NoInput, match=r"nothing fits --only '\*/y.pb', in no archive either"):
         run_here(tmp_path, only="*/y.pb")
-    settings = Settings(source=str(tmp_path / "in"), only="*/y.pb")
+    settings = Settings(source=str(tmp_path / "in"), only="*/y.pb", sandbox="best-effort")
     with pytest.raises(NoInput):
         inspect(settings, dict(os.environ), as_json=True, details=True)
 
@@ -276,7 +276,7 @@ def test_signal_within_an_archive_ends_the_run(tmp_path: Path, monkeypatch: pyte
 
 
 def _inspected(tmp_path: Path, *, details: bool = True) -> int:
-    settings = Settings(source=str(tmp_path / "in"))
+    settings = Settings(source=str(tmp_path / "in"), sandbox="best-effort")
     return inspect(settings, {"PATH": os.environ["PATH"]}, as_json=True, details=details)
 
 
@@ -307,7 +307,7 @@ def test_listing_alone_opens_nothing(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_people_see_what_an_archive_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The list of it follows the list of everything, and names what is left alone."""
     put_tar(tmp_path / "in" / "b.tgz", {"m/x.pb": GRAPH_DEF, "m/cat.jpg": b"x"})
-    settings = Settings(source=str(tmp_path / "in"))
+    settings = Settings(source=str(tmp_path / "in"), sandbox="best-effort")
     inspect(settings, {"PATH": os.environ["PATH"]}, as_json=False, details=True)
     out = capsys.readouterr().out
     assert "open, and convert what it holds" in out

@@ -32,7 +32,8 @@ def source(tmp_path: Path) -> Path:
 def inspected(source: Path, *, as_json: bool = True, details: bool = True, **chosen: Any) -> int:
     """Inspect a directory."""
     environment = {"PATH": os.environ["PATH"]}
-    return inspect(Settings(source=str(source), **chosen), environment, as_json=as_json, details=details)
+    settings = Settings(source=str(source), sandbox="best-effort", **chosen)
+    return inspect(settings, environment, as_json=as_json, details=details)
 
 
 def test_document_says_what_was_read_or_why_not(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

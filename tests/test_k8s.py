@@ -3,8 +3,10 @@
 import fnmatch
 import functools
 import json
+import re
 import shutil
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,6 +22,7 @@ from job.settings import ENVIRONMENT_PREFIX, kind_of, knobs
 ROOT = Path(__file__).parent.parent
 KERNEL_CODES = (134, 137, 139, 143)
 """How the supervisor itself ends by SIGABRT, SIGKILL, SIGSEGV and SIGTERM."""
+FOLDERS = ("base", *(f"overlays/{path.name}" for path in sorted((ROOT / "k8s/overlays").iterdir())))
 SPOT_RECLAIMED = "Host EC2 (instance i-0123456789abcdef0) terminated."
 
 permanent = [error for error in ERRORS if not issubclass(error, Transient)]
@@ -103,6 +106,60 @@ def gcp_retries(gcp: Any) -> list[int]:
     return list(policy["actionCondition"]["exitCodes"])
 
 
+def test_the_rules_are_the_contract_s_word_for_word(job: Any, aws: Any, gcp: Any) -> None:
+    """What the reference of faults and exit codes prescribes for the three engines, and no rule beside it."""
+    spec = job["spec"]
+    assert spec["podFailurePolicy"]["rules"] == [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        {"action": "FailJob", "onExitCodes": {"containerName": "main", "operator": "In", "values": [2, 43, 44]}},
+        {
+            "action": "FailIndex",
+            "onExitCodes": {"containerName": "main", "operator": "In", "values": [40, 41, 42, 45, 47]},
+        },
+    ]
+    assert (spec["completionMode"], spec["backoffLimitPerIndex"], spec["podReplacementPolicy"]) == (
+        "Indexed",
+        3,
+        "Failed",
+    )
+    assert aws["retryStrategy"] == {
+        "attempts": 4,
+        "evaluateOnExit": [
+            {"onStatusReason": "Host EC2*", "action": "RETRY"},
+            {"onExitCode": "7*", "action": "RETRY"},
+            {"onExitCode": "13*", "action": "RETRY"},
+            {"onExitCode": "143", "action": "RETRY"},
+            {"onReason": "*", "action": "EXIT"},
+        ],
+    }
+    machines = [50001, 50002, 50003, 50004, 50006]
+    assert gcp_retries(gcp) == [70, 71, 73, 74, 75, 77, *KERNEL_CODES, *machines]
+    assert gcp["taskSpec"]["maxRetryCount"] == 4
+
+
+def test_argo_retries_the_same_codes() -> None:
+    """The expression in cloud/README.md names the 7x class and the signals of the supervisor's own death."""
+    (said,) = re.findall(r"expression: (.*)", (ROOT / "cloud/README.md").read_text())
+    assert said == (
+        f"asInt(lastRetry.exitCode) in 70..79 || asInt(lastRetry.exitCode) in [{', '.join(map(str, KERNEL_CODES))}]"
+    )
+    assert all(70 <= error.exit_code <= 79 for error in transient)
+
+
+def test_the_job_ends_by_itself_before_any_engine_ends_it(job: Any, aws: Any, gcp: Any) -> None:
+    """Its grace fits between the signal and the kill, and its deadline two minutes before each engine's limit."""
+    pod, mine = job["spec"]["template"]["spec"], variables_of(job)
+    assert int(mine["JOB_GRACE_S"]) == pod["terminationGracePeriodSeconds"] - 5 == 55
+    assert int(mine["JOB_DEADLINE_S"]) == pod["activeDeadlineSeconds"] - 120
+    attempts = 1 + job["spec"]["backoffLimitPerIndex"]
+    assert job["spec"]["activeDeadlineSeconds"] == attempts * pod["activeDeadlineSeconds"]
+    on_aws = {said["name"]: said["value"] for said in aws["containerProperties"]["environment"]}
+    on_gcp = gcp["taskSpec"]["environment"]["variables"]
+    assert int(on_aws["JOB_DEADLINE_S"]) == aws["timeout"]["attemptDurationSeconds"] - 120
+    assert int(on_gcp["JOB_DEADLINE_S"]) == int(gcp["taskSpec"]["maxRunDuration"].removesuffix("s")) - 120
+    assert on_aws["JOB_GRACE_S"] == on_gcp["JOB_GRACE_S"] == "25"  # both kill 30 s after their signal
+
+
 def test_no_rule_names_a_code_that_the_job_never_ends_with(job: Any) -> None:
     """The pod failure policy holds the permanent codes and nothing else."""
     rules = job["spec"]["podFailurePolicy"]["rules"]
@@ -143,7 +200,7 @@ def test_only_scratch_is_writable_and_it_is_bounded(job: Any) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.33", kubernetes_validate.latest_version()])
-@pytest.mark.parametrize("folder", ["base", "overlays/cpu"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_the_rendered_objects_are_valid(folder: str, version: str) -> None:
     """Each object passes the API's schema strictly: no unknown and no missing field."""
     for document in render(ROOT / "k8s" / folder).values():
@@ -164,20 +221,76 @@ def test_each_overlay_asks_for_its_device(folder: str, device: str, gpus: str | 
 
 
 def test_the_network_policy_holds_the_pods() -> None:
-    """The policy selects the pods by their labels, lets nothing in, and hides the metadata service."""
+    """It selects the pods by their labels, lets nothing in, and out to names and to TLS outside the network alone."""
     objects = render(ROOT / "k8s/base")
     policy = objects["NetworkPolicy"]["spec"]
     labels = objects["Job"]["spec"]["template"]["metadata"]["labels"]
     assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in policy
-    assert policy["egress"][1]["to"][0]["ipBlock"]["except"] == ["169.254.0.0/16"]
+    names, store = policy["egress"]
+    assert {port["port"] for port in names["ports"]} == {53}
+    assert [port["port"] for port in store["ports"]] == [443]
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "may"),
+    [
+        ("52.216.0.1", 443, True),
+        ("52.216.0.1", 80, False),
+        ("169.254.20.10", 53, True),
+        ("8.8.8.8", 53, False),
+        ("169.254.169.254", 80, False),
+        ("169.254.169.254", 443, False),
+        ("10.96.0.1", 443, False),
+        ("192.168.1.1", 443, False),
+        ("fd00:ec2::254", 443, False),
+        ("2600:1f18::1", 443, True),
+    ],
+)
+def test_the_network_policy_hides_what_a_stranger_s_model_must_not_reach(address: str, port: int, *, may: bool) -> None:
+    """The metadata service, the API server and other machines of the network are not to be had; the store is."""
+    rules = render(ROOT / "k8s/base")["NetworkPolicy"]["spec"]["egress"]
+    assert any(holds(block, address) for rule in rules if says(rule, port) for block in blocks(rule)) == may
+
+
+def says(rule: Any, port: int) -> bool:
+    """Tell whether a rule names a port."""
+    return any(said["port"] == port for said in rule["ports"])
+
+
+def blocks(rule: Any) -> list[Any]:
+    """Return the blocks of addresses of a rule."""
+    return [peer["ipBlock"] for peer in rule["to"] if "ipBlock" in peer]
+
+
+def holds(block: Any, address: str) -> bool:
+    """Tell whether a block of addresses holds one."""
+    networks = [ip_network(cidr) for cidr in (block["cidr"], *block.get("except", ()))]
+    return [ip_address(address) in network for network in networks] == [True, *(len(networks) - 1) * [False]]
+
+
+@pytest.mark.parametrize(
+    ("folder", "annotation"),
+    [("eks", "eks.amazonaws.com/role-arn"), ("gke", "iam.gke.io/gcp-service-account")],
+)
+def test_the_account_has_the_cloud_s_identity_and_no_token(folder: str, annotation: str) -> None:
+    """Workload identity is an annotation; a token for the Kubernetes API is mounted nowhere."""
+    objects = render(ROOT / "k8s/overlays" / folder)
+    pod, account = objects["Job"]["spec"]["template"]["spec"], objects["ServiceAccount"]
+    assert annotation in account["metadata"]["annotations"]
+    assert pod["serviceAccountName"] == account["metadata"]["name"]
+    assert account["automountServiceAccountToken"] is pod["automountServiceAccountToken"] is False
 
 
 def shards(job: Any) -> tuple[str, str]:
     """Return what a pod believes the number of shards to be, and what it is."""
-    (variable,) = job["spec"]["template"]["spec"]["containers"][0]["env"]
-    assert variable["name"] == "JOB_SHARD_COUNT"
-    return variable["value"], str(job["spec"]["completions"])
+    return variables_of(job)["JOB_SHARD_COUNT"], str(job["spec"]["completions"])
+
+
+def variables_of(job: Any) -> dict[str, str]:
+    """Return the variables that the pods have by name, beside the ConfigMap's."""
+    return {said["name"]: said["value"] for said in job["spec"]["template"]["spec"]["containers"][0]["env"]}
 
 
 def test_pods_know_how_many_shards_there_are() -> None:
@@ -207,14 +320,14 @@ def test_an_overlay_can_change_the_number_of_shards(tmp_path: Path) -> None:
     assert pod["serviceAccountName"] == objects["ServiceAccount"]["metadata"]["name"] == "my-tf1lift"
 
 
-def test_every_variable_is_a_knob(aws: Any, gcp: Any) -> None:
+def test_every_variable_is_a_knob(job: Any, aws: Any, gcp: Any) -> None:
     """Each JOB_* variable of the three engines is one that the settings know, with a value that they take."""
     generator = yaml.safe_load((ROOT / "k8s/base/kustomization.yaml").read_text())["configMapGenerator"][0]
     variables = [tuple(literal.split("=", 1)) for literal in generator["literals"]]
     variables += [(said["name"], said["value"]) for said in aws["containerProperties"]["environment"]]
-    variables += gcp["taskSpec"]["environment"]["variables"].items()
+    variables += [*gcp["taskSpec"]["environment"]["variables"].items(), *variables_of(job).items()]
     ours = [(name, value) for name, value in variables if name.startswith(ENVIRONMENT_PREFIX)]
-    assert len(ours) == 7
+    assert len(ours) == 14
     for name, value in ours:
         check_variable(name, value)
 
@@ -247,3 +360,71 @@ def test_the_image_and_every_engine_name_one_user(job: Any, aws: Any) -> None:
     user = f"{security['runAsUser']}:{security['runAsGroup']}"
     assert f"\nUSER {user}\n" in (ROOT / "Dockerfile").read_text()
     assert aws["containerProperties"]["user"] == user
+
+
+def iam(name: str) -> Any:
+    """Return one of the policies for clouds."""
+    return json.loads((ROOT / "cloud/iam" / f"{name}.json").read_text())
+
+
+def is_allowed(policy: Any, action: str, resource: str, prefix: str = "") -> bool:
+    """Tell what AWS would: some statement allows it, and none denies it; an unconditional PutObject where it matters."""
+    said = [one for one in policy["Statement"] if fits(one, action, f"arn:aws:s3:::{resource}", prefix)]
+    return any(one["Effect"] == "Allow" for one in said) and all(one["Effect"] == "Allow" for one in said)
+
+
+def fits(statement: Any, action: str, resource: str, prefix: str) -> bool:
+    """Tell whether a statement of a policy is about an action; of conditions only that on the prefix is looked at."""
+    actions, resources = (
+        said if isinstance(said, list) else [said] for said in (statement["Action"], statement["Resource"])
+    )
+    prefixes = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", ["*"])
+    return (
+        action in actions
+        and any(fnmatch.fnmatchcase(resource, one) for one in resources)
+        and any(fnmatch.fnmatchcase(prefix, one) for one in prefixes)
+    )
+
+
+PLAN = "tf2/a/0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("policy", "action", "resource", "prefix", "may"),
+    [
+        ("aws-job", "s3:ListBucket", "models", "tf1/", True),
+        ("aws-job", "s3:ListBucket", "models", "tf2/a/0123456789ab/", True),
+        ("aws-job", "s3:ListBucket", "models", "", False),
+        ("aws-job", "s3:ListBucket", "models", "secret/", False),
+        ("aws-job", "s3:GetObject", "models/tf1/a.pb", "", True),
+        ("aws-job", "s3:GetObject", "models/secret/a.pb", "", False),
+        ("aws-job", "s3:PutObject", "models/tf1/a.pb", "", False),
+        ("aws-job", "s3:PutObject", f"models/{PLAN}/ba9876543210/report.json", "", True),
+        ("aws-job", "s3:PutObject", f"models/{PLAN}/commit.json", "", False),  # unless it only creates
+        ("aws-job", "s3:DeleteObject", "models/tf1/a.pb", "", False),
+        ("aws-job", "s3:DeleteObject", f"models/{PLAN}/ba9876543210/report.json", "", False),
+        ("aws-gc", "s3:DeleteObject", f"models/{PLAN}/ba9876543210/report.json", "", True),
+        ("aws-gc", "s3:DeleteObject", f"models/{PLAN}/commit.json", "", False),
+        ("aws-gc", "s3:DeleteObject", "models/tf1/a.pb", "", False),
+        ("aws-gc", "s3:PutObject", f"models/{PLAN}/ba9876543210/report.json", "", False),
+    ],
+)
+def test_the_roles_may_do_their_work_and_nothing_else(
+    policy: str, action: str, resource: str, prefix: str, *, may: bool
+) -> None:
+    """The job reads below its source, writes below its destination, lists nothing else and deletes nothing."""
+    assert is_allowed(iam(policy), action, resource, prefix) == may
+
+
+def test_a_commit_may_only_be_created() -> None:
+    """The role refuses a commit that is not written with If-None-Match, by whoever got hold of it."""
+    (denied,) = [one for one in iam("aws-job")["Statement"] if one["Effect"] == "Deny"]
+    assert (denied["Action"], denied["Condition"]) == ("s3:PutObject", {"Null": {"s3:if-none-match": "true"}})
+
+
+def test_pods_alone_may_take_the_role() -> None:
+    """The trust policy names the account that the manifests make, in its namespace, and the audience of its token."""
+    (statement,) = iam("aws-trust-irsa")["Statement"]
+    account = yaml.safe_load((ROOT / "k8s/base/service-account.yaml").read_text())["metadata"]["name"]
+    said = {name.rpartition(":")[2]: value for name, value in statement["Condition"]["StringEquals"].items()}
+    assert said == {"sub": f"system:serviceaccount:default:{account}", "aud": "sts.amazonaws.com"}

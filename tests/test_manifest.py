@@ -24,6 +24,8 @@ def test_manifest_in_the_docstring_is_read_whole() -> None:
         samples="inputs.npz",
         goldens="outputs.npz",
         allow_nonfinite=True,
+        allow_ops=("FixedUnigramCandidateSampler",),
+        sha256={"resnet50/frozen.pb": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
     )
 
 
@@ -100,6 +102,7 @@ def test_list_of_tensors_is_keyed_by_their_last_parts() -> None:
         ("artifacts:\n- match: x\n  batch_sizes: [0]", 3, "from 1 on"),
         ("artifacts:\n- match: x\n  tolerance: -1", 3, "from 0 on"),
         ("artifacts:\n- match: x\n  tolerance: .nan", 3, "from 0 on"),
+        ("artifacts:\n- match: x\n  sha256: {x.pb: abc}", 3, "64 hexadecimal digits"),
         ("artifacts:\n- match: x\n  tolerance: tight", 3, "tolerance: expected a number, found 'tight'"),
         ("artifacts:\n- match: x\n  dropout: on", 3, "dropout: expected auto, off, as_saved, found True"),
         ("artifacts:\n- match: x\n  target_tf: 2.3", 3, "2.20, 2.21, found '2.3'"),

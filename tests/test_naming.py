@@ -22,11 +22,22 @@ def _artifact(name: str, format_: Format) -> Artifact:
         ("a//../x\n.pb", "s3://b", "a/%/%2E%2E/x%0A.pb"),
         ("modèle/été.pb", "s3://b", "modèle/été.pb"),
         ("a\\b", "s3://b", "a%5Cb"),
+        ("\x1b[2J\udcff", "s3://b", "%1B[2J%FF"),
     ],
 )
 def test_name_is_made_of_the_entry_alone(entry: str, uri: str, name: str) -> None:
     """The entry names an artifact, the source's last part one that is the source; never an unsafe path."""
     assert name_of(entry, uri) == name
+
+
+@pytest.mark.parametrize("key", ["a" * 1024, "é" * 500, "/".join(["a" * 50] * 20), "模" * 341])
+def test_long_keys_have_short_names(key: str) -> None:
+    """A destination can hold what the longest key names, with files below it; two keys that begin alike stay two."""
+    name, other = name_of(f"{key}b", "s3://b"), name_of(f"{key}c", "s3://b")
+    assert name != other
+    assert name[:40] == key[:40]
+    assert len(name.encode()) <= 700
+    assert max(len(part.encode()) for part in name.split("/")) <= 200
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ def test_every_option_decides(tmp_path: Path) -> None:
         "architecture": f"users_code:build@{tmp_path}",
         "rules": str(file),
         "target_tf": "2.4",
+        "allow_ops": ("ReadFile",),
+        "sha256": {"a": "b" * 64},
     }
     names = [option.name for option in fields(ArtifactOptions)]
     plans = {planned(replace(ArtifactOptions(), **{name: others.get(name, True)})) for name in names}

@@ -1,16 +1,25 @@
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectionClosedError
+from botocore.httpsession import URLLib3Session
+from structlog.testing import capture_logs
 
 from job import codec
+from job.commits import Absent, find_commit
 from job.errors import DestinationConflict, StorageError
-from job.publishing import Absent, PublishOutcome, find_commit, publish, publish_failure
-from job.records import Commit
+from job.plan import versions
+from job.publishing import PublishOutcome, publish, publish_failure
+from job.records import Artifact, ArtifactReport, Commit, Format
+from job.results import ParityResult
+from job.storage import open_storage
 from job.storage.base import Storage
 from tests.storage.watched import Watched
 
@@ -35,16 +44,14 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "done"
 
 
+def reported(plan: str = PLAN) -> ArtifactReport:
+    artifact = Artifact(name="nets/resnet50", format=Format.GRAPH_DEF, entry="nets/resnet50", objects=())
+    parity = ParityResult(mode="exact", verdict="passed")
+    return ArtifactReport(artifact=artifact, status="published", plan=plan, parity=parity)
+
+
 def published(dest: Storage, directory: Path, attempt: str = "one") -> PublishOutcome:
-    return publish(
-        dest,
-        artifact="nets/resnet50",
-        plan=PLAN,
-        attempt=attempt,
-        directory=directory,
-        verdict="passed",
-        versions={"tensorflow": "2.21.0"},
-    )
+    return publish(dest, reported(), attempt=attempt, directory=directory, began_s=1.0)
 
 
 def seen_by_a_reader(dest: Storage) -> dict[str, bytes]:
@@ -85,7 +92,7 @@ def test_the_commit_says_what_was_published(store: Storage, directory: Path) -> 
     published(store, directory)
     commit = codec.loads(store.read(f"{HOME}/commit.json"), Commit)
     assert commit == find_commit(store, "nets/resnet50", PLAN)
-    assert (commit.verdict, commit.versions) == ("passed", {"tensorflow": "2.21.0"})
+    assert (commit.verdict, commit.versions) == ("passed", versions())
     assert {file.path: file.size_bytes for file in commit.files} == {name: len(data) for name, data in FILES.items()}
 
 
@@ -157,9 +164,7 @@ def test_another_plan_stands_beside_it(store: Storage, directory: Path) -> None:
     """A new version of the tool publishes anew, touches nothing of the old, and moves the pointer."""
     published(store, directory)
     other = hashlib.sha256(b"other plan").hexdigest()
-    publish(
-        store, artifact="nets/resnet50", plan=other, attempt="x", directory=directory, verdict="passed", versions={}
-    )
+    publish(store, reported(other), attempt="x", directory=directory, began_s=2.0)
     assert seen_by_a_reader(store) == FILES
     assert json.loads(store.read("nets/resnet50/latest.json"))["plan"] == other
 
@@ -277,11 +282,6 @@ def test_removing_a_damaged_commit_publishes_anew(store: Storage, directory: Pat
     assert seen_by_a_reader(store) == FILES
 
 
-def test_nothing_is_committed_at_first(store: Storage) -> None:
-    """An empty destination has no commit, and says so without an error."""
-    assert find_commit(store, "nets/resnet50", PLAN) == Absent()
-
-
 @pytest.mark.parametrize(("plan", "part"), [(PLAN, PLAN[:12]), ("", "unplanned")])
 def test_a_failure_publishes_its_report_alone(store: Storage, directory: Path, plan: str, part: str) -> None:
     """The report of what failed can be read; no model, no commit and no pointer say otherwise."""
@@ -289,3 +289,139 @@ def test_a_failure_publishes_its_report_alone(store: Storage, directory: Path, p
     assert place == f"_failed/nets/resnet50/{part}/one"
     assert keys(store) == [f"{place}/log.jsonl", f"{place}/report.json"]
     assert store.read(f"{place}/report.json") == b"{}"
+
+
+def repaired(dest: Storage, directory: Path, attempt: str) -> PublishOutcome:
+    return publish(dest, reported(), attempt=attempt, directory=directory, began_s=2.0, repair=True)
+
+
+@pytest.mark.parametrize("damage", [damage_file, lose_file, cut_commit])
+def test_a_repair_replaces_the_commit_and_nothing_else(
+    store: Storage, directory: Path, damage: Callable[[Storage], None]
+) -> None:
+    """The new attempt lies beside what is left of the old one, and the commit names the new one."""
+    published(store, directory)
+    damage(store)
+    before = keys(store)
+    assert repaired(store, directory, "two").outcome == "committed"
+    assert seen_by_a_reader(store) == FILES
+    assert set(before) <= set(keys(store))
+
+
+def test_of_two_repairs_one_stands(store: Storage, directory: Path) -> None:
+    """The commit is replaced only as it was read: who comes second finds a whole one and cleans up."""
+    published(store, directory)
+    lose_file(store)
+    watched = Watched(store)
+
+    def come_first(action: str, _key: str) -> None:
+        if action == "swap" and not keys(store, f"{HOME}/two/"):
+            repaired(store, directory, "two")
+
+    watched.before = come_first
+    outcome = repaired(watched, directory, "three")
+    assert (outcome.outcome, outcome.commit.attempt) == ("lost_race", "two")
+    assert keys(store, f"{HOME}/three/") == []
+    assert seen_by_a_reader(store) == FILES
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_repair_whose_answer_is_lost_is_recognised(store: Storage, directory: Path, moment: str) -> None:
+    """As with any commit, what stands tells whether it was stored."""
+    published(store, directory)
+    lose_file(store)
+    watched = Watched(store)
+
+    def lose(action: str, key: str) -> None:
+        if action == "swap" and key.endswith("commit.json"):
+            raise StorageError("connection reset")
+
+    setattr(watched, moment, lose)
+    if moment == "before":
+        with pytest.raises(StorageError, match="connection reset"):
+            repaired(watched, directory, "two")
+    else:
+        assert repaired(watched, directory, "two").outcome == "committed"
+        assert seen_by_a_reader(store) == FILES
+
+
+def test_a_weak_store_keeps_the_files_of_the_attempt_that_lost(store: Storage, directory: Path) -> None:
+    """There a commit that was given up may still arrive and replace the other's: its files must be there then."""
+    late: list[bytes] = []
+
+    class Late(Watched):
+        """The request hangs in the network, and its client gives it up."""
+
+        def supports_create_only(self) -> bool:
+            return False
+
+        def create(self, key: str, data: bytes) -> bool:
+            if not key.endswith("commit.json"):
+                return super().create(key, data)
+            late.append(data)
+            raise StorageError("timed out")
+
+    published(store, directory, "one")
+    assert published(Late(store), directory, "two").outcome == "lost_race"
+    assert seen_by_a_reader(store) == FILES
+    store.replace(f"{HOME}/commit.json", late[0])
+    assert seen_by_a_reader(store) == FILES
+
+
+def test_every_answer_may_be_lost(moto_uri: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP: each request that changes something arrives and its answer does not; the client asks again."""
+    send, lost = URLLib3Session.send, set[str]()
+
+    def forgetful(session: URLLib3Session, request: Any) -> Any:
+        answer = send(session, request)
+        if request.method == "PUT" and request.url not in lost:
+            lost.add(request.url)
+            raise ConnectionClosedError(endpoint_url=request.url)
+        return answer
+
+    monkeypatch.setattr(URLLib3Session, "send", forgetful)
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    store = open_storage(moto_uri)
+    with capture_logs() as events:
+        assert published(store, directory).outcome == "committed"
+    assert events == []
+    assert seen_by_a_reader(store) == FILES
+    assert {url.rpartition("/")[2] for url in lost} >= {"commit.json", "latest.json", "saved_model.pb"}
+    assert json.loads(store.read("nets/resnet50/latest.json"))["attempt"] == "one"
+    lose_file(store)
+    lost.clear()
+    assert repaired(store, directory, "two").outcome == "committed"
+    assert seen_by_a_reader(store) == FILES
+
+
+@pytest.mark.parametrize("conflicts", [5, 6])
+def test_conflicts_on_the_commit_are_tried_again(
+    moto_uri: str, directory: Path, monkeypatch: pytest.MonkeyPatch, conflicts: int
+) -> None:
+    """409 means that another create is under way: six tries, then code 74, and the next run goes on."""
+    send, left = URLLib3Session.send, iter(range(conflicts))
+
+    def contested(session: URLLib3Session, request: Any) -> Any:
+        answer = send(session, request) if "commit.json" not in request.url or request.method != "PUT" else None
+        if answer is None and next(left, None) is None:
+            answer = send(session, request)
+        return answer or AWSResponse(request.url, 409, {}, Conflict())
+
+    monkeypatch.setattr(URLLib3Session, "send", contested)
+    monkeypatch.setattr("job.storage.retrying.pause", lambda *_: None)
+    store = open_storage(moto_uri)
+    if conflicts < 6:
+        assert published(store, directory).outcome == "committed"
+    else:
+        with pytest.raises(StorageError, match="others keep writing"):
+            published(store, directory)
+        assert published(store, directory, "two").outcome == "committed"
+    assert seen_by_a_reader(store) == FILES
+
+
+class Conflict:
+    """The body of such an answer."""
+
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        """Yield what S3 says."""
+        yield b"<Error><Code>ConditionalRequestConflict</Code><Message>busy</Message></Error>"

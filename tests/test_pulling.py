@@ -1,34 +1,42 @@
+import hashlib
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from job.errors import BadInput, LocalIOError, NoInput, StorageError
-from job.pulling import PullAhead, beside, local_path, pull, pull_file, with_assets
+from job.pulling import PullAhead, beside, local_entry, local_path, pull, pull_file, with_assets
 from job.records import Artifact, ArtifactOptions, Digest, ErrorRecord, Format, StoredObject
 from job.storage import open_storage
 from tests.sources import MemoryStorage
 
 
 class SlowStorage(MemoryStorage):
-    """Writes down who was downloaded, and lets a test hold a download back."""
+    """Writes down who was downloaded, and lets a test hold a download back or fill the disk."""
 
     def __init__(self, names: str, held: str = "") -> None:
         super().__init__({name: name.encode() for name in names})
         self.downloads: list[str] = []
         self.release = threading.Event()
         self.held = held
+        self.full: set[str] = set()
+        self.wanted: list[StoredObject] = []
+        self.verified_by: tuple[str, ...] = ()
 
     def download(self, stored: StoredObject, path: Path) -> Digest:
         """See `Storage`."""
         self.downloads.append(stored.key)
+        self.wanted.append(stored)
         if stored.key == self.held:
             self.release.wait(10)
         if stored.key == "x":
             raise StorageError("the store failed")
         path.write_bytes(stored.key.encode())
-        return Digest(key=stored.key, size_bytes=1, sha256="00")
+        if stored.key in self.full:
+            raise LocalIOError("local file error: No space left on device", where=str(path))
+        return Digest(key=stored.key, size_bytes=1, sha256="00", verified_by=self.verified_by)
 
 
 def artifacts(names: str) -> list[Artifact]:
@@ -119,9 +127,9 @@ def test_scratch_that_fails_is_a_local_error(full: Path) -> None:
         pull(SlowStorage("a"), artifacts("a")[0], full / "in")
 
 
-@pytest.mark.parametrize("key", ["a/../b", "/a", "a//b", "a\0b", "./a", "a" * 300, "é" * 200])
-def test_key_that_is_no_path_is_bad_input(tmp_path: Path, key: str) -> None:
-    """A key decides where bytes are written: none may lead out of the artifact's directory or be cut."""
+@pytest.mark.parametrize("key", ["a\0b", "a" * 300, "é" * 200, f"b/{'a' * 256}"])
+def test_key_that_no_file_can_have_is_bad_input(tmp_path: Path, key: str) -> None:
+    """A file's name is kept, and never cut."""
     with pytest.raises(BadInput, match="cannot be a file's path"):
         local_path(tmp_path, key)
     assert list(tmp_path.iterdir()) == []
@@ -133,6 +141,173 @@ def test_odd_keys_lie_below_the_directory(tmp_path: Path, key: str) -> None:
     path = local_path(tmp_path, key)
     path.write_bytes(b"")
     assert path.relative_to(tmp_path).as_posix() == key
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("a/../b", "a/%2E%2E/b"),
+        ("../../etc/passwd", "%2E%2E/%2E%2E/etc/passwd"),
+        ("/a", "%/a"),
+        ("a//b", "a/%/b"),
+        ("./a", "%2E/a"),
+        ("a/", "a/%"),
+        ("..", "%2E%2E"),
+        ("%2E%2E/b", "%252E%2E/b"),
+        ("%/100%", "%25/100%"),
+        ("line\nfeed/\x1b[2J", "line\nfeed/\x1b[2J"),
+        (f"{'d' * 256}/b", f"{hashlib.sha256(b'd' * 256).hexdigest()}/b"),
+    ],
+)
+def test_key_that_is_no_path_gets_one(tmp_path: Path, key: str, path: str) -> None:
+    """A key decides where bytes are written: none leads out of the artifact's directory, and no two to one place."""
+    local_path(tmp_path, key).write_bytes(b"x")
+    (written,) = (one for one in tmp_path.rglob("*") if one.is_file())
+    assert written.relative_to(tmp_path).as_posix() == path
+
+
+def test_key_of_the_greatest_length_has_a_path(tmp_path: Path) -> None:
+    """The 1,024 bytes that a store allows, in parts that a file system allows and in ones that it does not."""
+    for key in ("/".join(["é" * 100] * 5), "a/" * 510 + "model.pb", "d" * 1000 + "/model.pb"):
+        local_path(tmp_path, key).write_bytes(b"x")
+    assert sum(path.is_file() for path in tmp_path.rglob("*")) == 3
+
+
+@pytest.mark.parametrize(
+    ("entry", "keys", "local"),
+    [
+        ("", ["saved_model.pb"], ""),
+        ("m/", ["m/saved_model.pb"], "m/"),
+        ("/", ["/saved_model.pb"], "%/"),
+        ("a//../m/", ["a//../m/saved_model.pb"], "a/%/%2E%2E/m/"),
+        ("../x.pb", ["../x.pb"], "%2E%2E/x.pb"),
+        ("end/", ["end/"], "end/%"),
+        ("a//model.ckpt", ["a//model.ckpt.index"], "a/%/model.ckpt"),
+        ("run/", ["run/.meta"], "run/"),
+        (f"{'d' * 256}/", [f"{'d' * 256}/saved_model.pb"], f"{hashlib.sha256(b'd' * 256).hexdigest()}/"),
+    ],
+)
+def test_entry_lies_where_its_objects_do(tmp_path: Path, entry: str, keys: list[str], local: str) -> None:
+    """What a reader opens is below the directory, whatever the keys above it are called."""
+    objects = tuple(StoredObject(key=key, size_bytes=1) for key in keys)
+    artifact = Artifact(name="a", format=Format.GRAPH_DEF, entry=entry, objects=objects)
+    assert local_entry(artifact) == local
+    assert all(str(local_path(tmp_path, key)).startswith(f"{tmp_path}/{local}") for key in keys)
+
+
+@pytest.mark.parametrize("keys", [("m/a", "m/a/b"), ("m/a", "m/a//b"), ("m/a/", "m/a//b"), ("m", "m/x", "m/y/z")])
+def test_object_that_is_anothers_directory_is_bad_input(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    """A store holds both a and a/b, a file system does not: that artifact's error, and not the disk's."""
+    objects = tuple(StoredObject(key=key, size_bytes=1) for key in keys)
+    artifact = Artifact(name="a", format=Format.GRAPH_DEF, entry="m", objects=objects)
+    with pytest.raises(BadInput, match="and objects below it"):
+        pull(SlowStorage("a"), artifact, tmp_path)
+
+
+def disk_with(monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> None:
+    """Let every disk have so much room, from now on."""
+    monkeypatch.setattr("job.room.shutil.disk_usage", lambda _: SimpleNamespace(free=free_bytes))
+
+
+def sized(name: str, size_bytes: int) -> Artifact:
+    return Artifact(
+        name=name, format=Format.GRAPH_DEF, entry=name, objects=(StoredObject(key=name, size_bytes=size_bytes),)
+    )
+
+
+def test_artifact_that_scratch_cannot_hold_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Needed and free are told before the first byte comes, and a smaller one is still taken."""
+    storage, big, small = SlowStorage("ab"), sized("a", 10_000_000), sized("b", 1_000_000)
+    disk_with(monkeypatch, 20_000_000)
+    ahead = PullAhead(storage, tmp_path, [big, small])
+    with pytest.raises(LocalIOError, match=r"25\.0 MB needed, 20\.0 MB free") as caught:
+        ahead.take(big)
+    assert caught.value.exit_code == 71
+    assert caught.value.where == str(tmp_path)
+    assert ahead.take(small).sources
+    assert storage.downloads == ["b"]
+
+
+@pytest.mark.parametrize(("free_bytes", "begun"), [(3_900_000, ["a"]), (4_100_000, ["a", "b"])])
+def test_next_one_waits_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, begun: list[str]
+) -> None:
+    """Scratch holds a second artifact only where the first can still be converted beside it; it comes later, then."""
+    storage, first, second = SlowStorage("ab"), sized("a", 1_000_000), sized("b", 1_000_000)
+    disk_with(monkeypatch, free_bytes)
+    ahead = PullAhead(storage, tmp_path, [first, second])
+    ahead.take(first)
+    assert await_downloads(storage, len(begun)) == begun
+    assert ahead.take(second).sources
+    assert storage.downloads == ["a", "b"]
+
+
+def test_disk_that_was_full_ahead_of_time_is_tried_in_time(tmp_path: Path) -> None:
+    """What did not fit beside another artifact fits when that one is gone; what was begun does not stay in its way."""
+    storage, (a, b) = SlowStorage("ab"), artifacts("ab")
+    ahead = PullAhead(storage, tmp_path, [a, b])
+    storage.full = {"b"}
+    ahead.take(a)
+    await_downloads(storage, 2)
+    ahead.settle()
+    assert not ahead.directory_of(b).exists()
+    storage.full = set()
+    assert ahead.take(b).sources[0].key == "b"
+    assert storage.downloads == ["a", "b", "b"]
+
+
+def test_disk_that_stays_full_is_a_local_error(tmp_path: Path) -> None:
+    """One more try is all, and nothing half-pulled is left."""
+    storage, (a, b) = SlowStorage("ab"), artifacts("ab")
+    ahead = PullAhead(storage, tmp_path, [a, b])
+    storage.full = {"b"}
+    ahead.take(a)
+    with pytest.raises(LocalIOError, match="No space left"):
+        ahead.take(b)
+    assert not ahead.directory_of(b).exists()
+
+
+SHA256 = hashlib.sha256(b"a").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{SHA256}\n", SHA256),
+        (f"{SHA256.upper()}  a\n", SHA256),
+        (f"SHA256 (a) = {SHA256}\n", SHA256),
+        ("no digest\n", ""),
+        (f"{SHA256} a\n{'0' * 64} b\n", ""),
+    ],
+)
+def test_digest_beside_a_file_is_what_it_must_be(tmp_path: Path, text: str, expected: str) -> None:
+    """A file of sha256sum's or of another program's beside an object is read for it; one that is about more is not."""
+    storage, (a,) = SlowStorage("a"), artifacts("a")
+    storage.files["a.sha256"] = text.encode()
+    PullAhead(storage, tmp_path, [a], left_alone={"a.sha256"}).take(a)
+    assert [stored.sha256 for stored in storage.wanted] == [expected]
+
+
+def test_digest_in_the_manifest_is_what_it_must_be(tmp_path: Path) -> None:
+    """It holds for the artifact's own files and for those that the manifest names, and before one that lies beside."""
+    (a,) = artifacts("a")
+    said = ArtifactOptions(assets={"/gone": "b"}, sha256={"a": SHA256.upper(), "b": "0" * 64, "c": "1" * 64})
+    named = with_assets(a, said)
+    assert [(stored.key, stored.sha256) for stored in named.objects] == [("a", SHA256), ("b", "0" * 64)]
+    storage = SlowStorage("ab")
+    storage.files["a.sha256"] = b"1" * 64
+    PullAhead(storage, tmp_path, [named], left_alone={"a.sha256"}).take(named)
+    assert [stored.sha256 for stored in storage.wanted] == [SHA256, "0" * 64]
+
+
+def test_what_verified_an_archive_has_verified_what_is_in_it(tmp_path: Path) -> None:
+    """Its files have come in it; nobody has checksums of them of their own."""
+    (a,), (b,) = artifacts("a"), artifacts("b")
+    storage = SlowStorage("a")
+    storage.verified_by = ("crc32",)
+    outer = PullAhead(storage, tmp_path, [a])
+    outer.take(a)
+    assert outer.within(SlowStorage("b"), [b]).take(b).sources[0].verified_by == ("crc32",)
 
 
 def test_files_of_one_name_do_not_meet(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from job import pipeline, publishing, running
 from job.errors import Denied, DeviceError, Interrupted, JobError, LocalIOError, NoInput, StorageError, UsageError
 from job.manifest import Manifest
 from job.pipeline import Workshop
+from job.preparing import check_apart, check_writable, options_of, read_manifest
 from job.records import Artifact, ArtifactOptions, ArtifactReport, Format, TargetTf
-from job.running import check_apart, check_writable, options_of, read_manifest
 from job.settings import Settings
 from job.storage.local import LocalStorage
 from tests.fakes import ends, put, run_here, use_fake_stages
@@ -164,8 +164,8 @@ def test_bug_costs_its_artifact_alone(tmp_path: Path, monkeypatch: pytest.Monkey
     """An exception that nobody foresaw in the supervisor is code 70 of that artifact, told in one line."""
     real = publishing.find_commit
 
-    def find_commit(dest: Any, artifact: str, plan: str) -> Any:
-        return 1 // 0 if artifact == "a.pb" else real(dest, artifact, plan)
+    def find_commit(dest: Any, artifact: str, plan: str, *, repair: bool) -> Any:
+        return 1 // 0 if artifact == "a.pb" else real(dest, artifact, plan, repair=repair)
 
     monkeypatch.setattr(publishing, "find_commit", find_commit)
     put(tmp_path / "in", "a.pb", "b.pb")
@@ -276,14 +276,14 @@ def test_weak_destination_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_summary_that_cannot_be_stored_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is published is published: a lost summary is a warning (faults §2)."""
-    replace_ = LocalStorage.replace
+    create_ = LocalStorage.create
 
-    def replace(storage: LocalStorage, key: str, data: bytes) -> None:
+    def create(storage: LocalStorage, key: str, data: bytes) -> bool:
         if key.startswith("_runs/"):
             raise StorageError("503")
-        replace_(storage, key, data)
+        return create_(storage, key, data)
 
-    monkeypatch.setattr(LocalStorage, "replace", replace)
+    monkeypatch.setattr(LocalStorage, "create", create)
     put(tmp_path / "in", "a.pb")
     with capture_logs() as events:
         assert run_here(tmp_path).exit_code == 0

@@ -18,7 +18,7 @@ def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def surveyed(tmp_path: Path, dest: str = "out") -> int:
     """Survey ``in`` into `dest`."""
-    settings = Settings(source=str(tmp_path / "in"), dest=str(tmp_path / dest), benchmark="off")
+    settings = Settings(source=str(tmp_path / "in"), dest=str(tmp_path / dest), benchmark="off", sandbox="best-effort")
     with capture_logs():
         return survey(settings, {"PATH": os.environ["PATH"]})
 

@@ -2,15 +2,17 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from job import workers
-from job.errors import Internal, JobError, LocalIOError, Poison, Refused
-from job.workers import Crashed, Forkserver
+from job.errors import DeviceError, Internal, JobError, LocalIOError, Poison, Refused
+from job.task_files import TaskFiles
+from job.watch import Overstayed, Watch
+from job.workers import STARTS, Crashed, Forkserver, Limits, Task
 from tests.jobs import descendants, environment, is_alive
 from tests.stages import Order, Seen
 
@@ -25,9 +27,16 @@ def forkserver(tmp_path: Path) -> Iterator[Forkserver]:
         yield forkserver
 
 
-def order(forkserver: Forkserver, what: str = "", timeout_s: float = 30) -> Seen:
+@contextmanager
+def limited(tmp_path: Path, limits: Limits) -> Iterator[Forkserver]:
+    """Start one that allows its workers little."""
+    with Forkserver("exact", tmp_path, environment(), "tests.stages", limits) as forkserver:
+        yield forkserver
+
+
+def order(forkserver: Forkserver, what: str = "", timeout_s: float = 30, device: str = "cpu") -> Seen:
     """Have a worker do something."""
-    return forkserver.run("behave", Order(what=what), Seen, timeout_s=timeout_s)[0]
+    return forkserver.run("behave", Order(what=what, device=device), Seen, timeout_s=timeout_s)[0]
 
 
 def await_(condition: Callable[[], object], timeout_s: float = 10) -> None:
@@ -62,7 +71,9 @@ def test_exact_workers_run_without_onednn(tmp_path: Path, forkserver: Forkserver
 
 def test_what_a_worker_leaves_behind_goes_with_the_scratch_directory(forkserver: Forkserver, tmp_path: Path) -> None:
     """TensorFlow's autograph writes files that a forked child never removes; they are no concern of the system's."""
-    assert order(forkserver).environment["TMPDIR"] == str(tmp_path)
+    environment = order(forkserver).environment
+    assert environment["TMPDIR"] == environment["HOME"] == str(tmp_path / "exact-1")
+    assert not (tmp_path / "exact-1").exists()
 
 
 @pytest.mark.parametrize(
@@ -100,74 +111,203 @@ def test_last_words_of_a_dead_worker_are_logged(forkserver: Forkserver) -> None:
 
 
 def test_worker_that_overstays_is_stopped(forkserver: Forkserver) -> None:
-    """An endless loop costs the stage's time-out, and no process stays behind."""
+    """An endless loop costs the stage's time-out, says where it was, and leaves no process behind."""
     start = time.monotonic()
-    with pytest.raises(Poison, match=r"did not end within 0.5 s.*--stage-timeout-s"):
+    with capture_logs() as events, pytest.raises(Overstayed, match=r"did not end within 0.5 s.*--stage-timeout-s"):
         order(forkserver, "hang", timeout_s=0.5)
     assert time.monotonic() - start < 10
+    (stopped,) = [event for event in events if event["event"] == "worker_stopped"]
+    assert "stages.py" in stopped["output"]  # the stack, by faulthandler
     assert descendants(forkserver._process.pid) == []
     assert order(forkserver).pid
 
 
-def test_forkserver_that_died_is_started_again_once(forkserver: Forkserver) -> None:
-    """The kernel may take the forkserver for want of memory: that is worth one more try, and no more."""
-    assert order(forkserver).pid
-    forkserver._process.kill()
-    forkserver._process.wait()
-    with capture_logs() as events:
+@pytest.mark.parametrize("what", ["stopped", "holding"])
+def test_worker_that_gives_no_sign_of_life_is_ended(tmp_path: Path, what: str) -> None:
+    """One that was stopped, or whose interpreter is held for ever, is found long before its time is over."""
+    with limited(tmp_path, Limits(silence_s=1.8)) as forkserver:
+        with pytest.raises(Poison, match=r"no sign of life for 1.8 s in the behave stage") as caught:
+            order(forkserver, what)
+        assert type(caught.value) is Poison
+        assert descendants(forkserver._process.pid) == []
         assert order(forkserver).pid
-    assert [(event["event"], event["ended"]) for event in events] == [("forkserver_restarted", "signal SIGKILL")]
-    forkserver._process.kill()
-    forkserver._process.wait()
-    with pytest.raises(Internal, match="the process that holds TensorFlow ended"):
+
+
+def test_worker_that_lives_is_not_taken_for_silent(tmp_path: Path) -> None:
+    """One that sleeps, or computes outside of Python, proves all the while that it lives."""
+    with limited(tmp_path, Limits(silence_s=1.8)) as forkserver:
+        assert order(forkserver, "slow").pid
+
+
+@pytest.mark.parametrize("what", ["gorge", "gorge_shared", "gorge_apart"])
+def test_worker_that_takes_too_much_memory_is_ended(tmp_path: Path, what: str) -> None:
+    """Memory that it shares, or has a daemon take, counts; the error names what was held and what may be."""
+    with limited(tmp_path, Limits(memory_mib=256)) as forkserver:
+        with pytest.raises(Poison, match=r"held \d\.\d\d GiB, and may hold 0.25 GiB; --memory-limit-mib; ") as caught:
+            order(forkserver, what)
+        assert type(caught.value) is Poison
+        assert descendants(forkserver._process.pid) == []
+        assert order(forkserver).pid
+
+
+def test_memory_asked_for_at_one_go_is_refused(tmp_path: Path) -> None:
+    """What one call asks for may be held before anybody looks: the kernel denies it by a limit of the worker's own."""
+    with limited(tmp_path, Limits(memory_mib=256)) as forkserver:
+        with pytest.raises(Poison, match="out of memory in the behave stage"):
+            order(forkserver, "gulp")
+        assert order(forkserver, "gulp", device="gpu").pid  # CUDA reserves more than any limit allows
+
+
+def test_kernel_that_is_out_of_memory_takes_the_worker_first(forkserver: Forkserver) -> None:
+    """Neither the supervisor nor a forkserver is the process that it would choose."""
+    own = int(Path("/proc/self/oom_score_adj").read_text())
+    assert Path(f"/proc/{forkserver._process.pid}/oom_score_adj").read_text().strip() == str(own)
+    assert order(forkserver, "score").environment["SCORE"] == "1000"
+
+
+def test_daemon_of_a_worker_ends_with_its_stage(forkserver: Forkserver, tmp_path: Path) -> None:
+    """A process that left the worker's session and lost its parent is the forkserver's child, and is ended by it."""
+    assert order(forkserver, "outlive").pid
+    assert not is_alive(int((tmp_path / "daemon").read_text()))
+    assert descendants(forkserver._process.pid) == []
+
+
+@pytest.mark.parametrize("what", ["garbage", "nested", "list", "other_record", "foreign_error", "much", "link", "pipe"])
+def test_what_is_no_record_is_a_crash(forkserver: Forkserver, what: str) -> None:
+    """Nonsense, a gigabyte, a link or a pipe in a record's place cost the artifact; nor may a worker end the run."""
+    with pytest.raises(Crashed, match="ended in the behave stage with") as caught:
+        order(forkserver, what)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert order(forkserver).pid
+
+
+def test_talkative_worker_fills_no_disk(forkserver: Forkserver) -> None:
+    """Of a gigabyte of output some is kept, and the stage ends as it would have."""
+    assert int(order(forkserver, "flood").environment["KEPT_BYTES"]) < 256 * 2**20
+
+
+def test_log_that_became_a_link_is_nobody_elses(forkserver: Forkserver, tmp_path: Path) -> None:
+    """The supervisor empties the log that it has opened, and not what lies at its path."""
+    assert order(forkserver, "replace_log").pid
+    assert (tmp_path / "precious").read_text() == "0"
+
+
+def test_worker_that_closed_all_its_files_may_still_end_well(forkserver: Forkserver) -> None:
+    """Its record is a file of its own, and it holds nothing of the forkserver's."""
+    assert order(forkserver, "deaf").pid
+
+
+def test_nothing_of_a_task_stays(forkserver: Forkserver, tmp_path: Path) -> None:
+    """Logs and records go with their stage: a run has thousands."""
+    order(forkserver)
+    with pytest.raises(Poison):
+        order(forkserver, "kill")
+    assert [path.name for path in tmp_path.iterdir()] == ["exact.log"]
+
+
+@pytest.mark.parametrize(("what", "how"), [("context_lost", DeviceError), ("ecc", DeviceError)])
+def test_gpu_that_failed_is_the_machines_fault(forkserver: Forkserver, what: str, how: type[JobError]) -> None:
+    """CUDA says so in an error or before it aborts; on the CPU the same words are the model's."""
+    with pytest.raises(how, match=r"the GPU failed in the behave stage: .*CUDA_ERROR.*another machine"):
+        order(forkserver, what, device="gpu")
+    with pytest.raises(JobError) as caught:
+        order(forkserver, what)
+    assert not isinstance(caught.value, DeviceError)
+
+
+def test_forkserver_that_died_is_started_again(forkserver: Forkserver) -> None:
+    """The kernel may take the forkserver for want of memory, more than once in a long run."""
+    for _ in range(STARTS + 1):
+        assert order(forkserver).pid
+        forkserver._process._process.kill()
+        forkserver._process._process.wait()
+        with capture_logs() as events:
+            assert order(forkserver).pid
+        assert [(event["event"], event["cause"]) for event in events] == [("forkserver_restarted", "signal SIGKILL")]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("orphan", "ended (signal SIGKILL)"), ("babble", "answered b'[nonsense]'"), ("chatter", "answered b'xxx")],
+)
+def test_forkserver_lost_at_work_costs_the_artifact_alone(forkserver: Forkserver, what: str, said: str) -> None:
+    """One that a worker killed, or whose answers it forged, is ended, and the next stage has a new one."""
+    for _ in range(2):
+        with capture_logs() as events, pytest.raises(Crashed) as caught:
+            order(forkserver, what)
+        assert said in str(caught.value)
+        assert "in the behave stage" in str(caught.value)
+        assert events[-1]["event"] == "forkserver_lost"
+    assert order(forkserver).pid
+
+
+def test_forkserver_that_hangs_at_work_is_ended(forkserver: Forkserver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that forks no more is waited for in vain: that costs one artifact."""
+    first = order(forkserver).pid
+    monkeypatch.setattr(workers, "ANSWER_TIMEOUT_S", 0.2)
+    os.kill(forkserver._process.pid, signal.SIGSTOP)
+    with pytest.raises(Crashed, match=r"said nothing for 0.2 s"):
         order(forkserver)
+    monkeypatch.undo()
+    assert order(forkserver).pid != first
 
 
-def test_worker_dies_with_its_forkserver(forkserver: Forkserver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A forkserver that is killed leaves no child behind that goes on computing; its artifact may be tried again."""
-    children: list[int] = []
-
-    def kill_forkserver(self: Forkserver, pid: int, *_: object) -> None:
-        children.append(pid)
-        self._process.kill()
-        raise self._gone()
-
-    monkeypatch.setattr(Forkserver, "_await_end", kill_forkserver)
-    monkeypatch.setattr(workers, "_kill", lambda _: None)
-    with pytest.raises(Internal):
-        order(forkserver, "hang")
-    try:
-        await_(lambda: not is_alive(children[0]))
-    finally:
-        with suppress(ProcessLookupError):
-            os.kill(children[0], signal.SIGKILL)
+def test_worker_dies_with_its_forkserver(forkserver: Forkserver, tmp_path: Path) -> None:
+    """A forkserver that is killed leaves no child behind that goes on computing."""
+    with pytest.raises(Crashed):
+        order(forkserver, "orphan")
+    child = int((tmp_path / "orphan").read_text())
+    await_(lambda: not is_alive(child))
 
 
 def test_forkserver_that_cannot_start_says_why(tmp_path: Path) -> None:
-    """Without TensorFlow the import fails: one line says what, and what to look at."""
-    unable = Forkserver("exact", tmp_path, environment(), "tests.no_such_module")
-    with unable, pytest.raises(Internal) as caught:
-        order(unable)
-    assert "No module named 'tests.no_such_module'; is TensorFlow installed" in str(caught.value)
+    """Without TensorFlow the import fails: one line says what, and what to look at; it is not tried for ever."""
+    with Forkserver("exact", tmp_path, environment(), "tests.no_such_module") as unable:
+        for _ in range(STARTS):
+            with pytest.raises(Internal) as caught:
+                order(unable)
+            assert "No module named 'tests.no_such_module'; is TensorFlow installed" in str(caught.value)
+        with pytest.raises(Internal, match=f"could not be started {STARTS} times in a row"):
+            order(unable)
 
 
 def test_forkserver_that_says_nothing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that hangs while it starts would otherwise be waited for without end."""
     with Forkserver("exact", tmp_path, environment(), "tests.stages") as forkserver:
-        forkserver._process.send_signal(signal.SIGSTOP)
+        os.kill(forkserver._process.pid, signal.SIGSTOP)
         monkeypatch.setattr(workers, "START_TIMEOUT_S", 0.2)
         with pytest.raises(Internal, match="said nothing"):
             order(forkserver)
-        assert forkserver._process.wait(10) == -signal.SIGKILL
+        assert forkserver._process.how_it_ended() == "signal SIGKILL"
 
 
 def test_closing_ends_a_child_at_work(tmp_path: Path) -> None:
-    """An interrupted job leaves nothing that runs."""
+    """An interrupted job leaves nothing that runs, daemons of a worker's included."""
     with Forkserver("exact", tmp_path, environment(), "tests.stages") as forkserver:
         forkserver._await_ready()
-        forkserver._send(
-            {"stage": "behave", "request": {"what": "hang", "count": 0}, "result": "x", "log": "/dev/null"}
-        )
-        child = forkserver._receive(30)["pid"]
-        assert is_alive(child)
+        with TaskFiles(tmp_path / "task") as files:
+            for what in ("outlive", "hang"):
+                task = Task(stage="behave", request=Order(what=what), timeout_s=1, files=files)
+                forkserver._process.send(task.message(0))
+            child = forkserver._process.receive(30, "pid")[0]
+            forkserver._process.receive(30, "status")
+            child = forkserver._process.receive(30, "pid")[0]
+            assert is_alive(child)
     await_(lambda: not is_alive(child))
+
+
+def test_interrupt_ends_the_worker_and_the_forkserver(forkserver: Forkserver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal comes while a worker is waited for: what would be answered later is no answer to the next task."""
+    looks = list[int]()
+
+    def interrupt(self: Watch, _: int) -> None:
+        looks.append(self._child)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Watch, "look", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        order(forkserver, "hang")
+    assert not is_alive(looks[0])
+    monkeypatch.undo()
+    assert order(forkserver).pid

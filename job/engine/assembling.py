@@ -24,12 +24,15 @@ from job.engine.interface.second_signatures import second_signatures
 from job.engine.interface.signatures import declared_keys, read_signatures
 from job.engine.interface.switches_by_use import find_by_use
 from job.engine.ops import equivalents, frozen_state
+from job.engine.ops.allowing import allow_ops
 from job.engine.ops.deprecated import renew
 from job.engine.ops.op_library import load_op_libraries
 from job.engine.ops.policy import check_ops
+from job.engine.ops.remarks import remarks
 from job.engine.ops.table_functions import inline_tables
 from job.engine.pruning import computed_by, cut_at, needed_by, prune
 from job.engine.rewrites import to_resources
+from job.engine.scanning.fills import check_fills
 from job.engine.source_graph import SourceGraph
 from job.engine.state.checkpoint import StoredVariable, stored_shapes, trained_variables, variables_of
 from job.engine.state.initialising import init_ops, members
@@ -56,6 +59,7 @@ def load(request: SourceRequest) -> LoadedMetaGraph:
     if request.format not in FORMATS:
         raise BadInput(f"the format {request.format.value} cannot be converted yet", where=request.entry)
     said = load_op_libraries(request.options.op_libraries)
+    allow_ops(request.options.allow_ops)
     loaded = FORMATS[request.format](request)
     return replace(loaded, findings=(*loaded.findings, *said))
 
@@ -190,7 +194,9 @@ def _parts(loaded: LoadedMetaGraph, graph: Graph, request: SourceRequest) -> _Dr
     assets, asset_findings = find_assets(graph, tables, loaded, request)
     computed = set[str]().union(*(computed_by(graph, signature, bound) for signature in signatures))
     check_ops(graph, computed, device=request.device)
-    check_ops(graph, filling_nodes(graph, tables, initialisers, assets), vocabularies=vocabulary_nodes(graph, tables))
+    check_fills((graph.nodes[name] for name in computed), request.entry)
+    filling = filling_nodes(graph, tables, initialisers, assets)
+    check_ops(graph, filling, vocabularies=vocabulary_nodes(graph, tables))
     if len(declared_keys(loaded.meta_graph, ArtifactOptions())) > 1:  # the lift of a lone one will tell
         _check_liftable(graph, signatures, bound)
     return _Draft(
@@ -202,7 +208,7 @@ def _parts(loaded: LoadedMetaGraph, graph: Graph, request: SourceRequest) -> _Dr
         tables=tables,
         initialisers=initialisers,
         assets=dict(assets),
-        findings=(*findings, *asset_findings),
+        findings=(*findings, *asset_findings, *remarks(graph, computed | filling)),
     )
 
 

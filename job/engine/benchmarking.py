@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from job import latency
+from job.efforts import BATCHES, BUDGETS_S
 from job.engine import runtime
 from job.engine.assembling import read_source
 from job.engine.runners import Baseline, Candidate
@@ -21,10 +22,6 @@ from job.requests import BenchmarkRequest
 from job.results import BatchMeasurement, BenchmarkResult
 
 Array = NDArray[Any]
-
-BATCHES: Final = {"quick": (1, 8), "full": (1, 2, 4, 8, 16, 32, 64, 128, 256)}
-BUDGETS_S: Final = {"quick": 6.0, "full": 20.0}
-"""Seconds a batch size; methods.md asks for three windows that agree, which these allow on a CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.saved_model import fingerprinting_utils
 
 from job.engine.lift import LiftedModel, argument_names
+from job.engine.ops.published import check_published
 from job.engine.source_graph import SourceGraph
 from job.engine.target.conforming import conform, conform_graphs
 from job.errors import Internal
@@ -21,7 +22,8 @@ def export(
     TensorFlow makes input keys legal Python names and calls every method ``predict``;
     servers' clients use the original ones, so they are put back. In Python both work.
 
-    Raises `Refused` for what TensorFlow `target_tf` does not know, before anything is written, and `Internal`
+    Raises `Refused` for what TensorFlow `target_tf` does not know, before anything is written; for a denied op that
+    is in the result all the same; and `Internal`
     where the result still names a file below `scratch`, the source's directory: it would pass its
     parity here, where that file exists, and fail everywhere else.
     """
@@ -36,6 +38,7 @@ def export(
         _restore_names(definitions[signature.key], signature)
     if target_tf != "running":
         conform(saved_model, target_tf)
+    check_published(saved_model)
     data = saved_model.SerializeToString(deterministic=True)
     path.write_bytes(data)
     fingerprinting_utils.write_fingerprint(directory)  # the one that is there is of what TensorFlow wrote

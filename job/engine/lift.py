@@ -16,6 +16,7 @@ from job.engine.folding import fold_conditions
 from job.engine.health.path import path_of
 from job.engine.health.weights import check_constants
 from job.engine.ops.deprecated import renew
+from job.engine.reaching import reached_library
 from job.engine.rewrites import to_resources
 from job.engine.shapes import import_tensors
 from job.engine.source_graph import SourceGraph
@@ -53,6 +54,7 @@ class LiftedModel(tf.Module):  # type: ignore[misc]
         switches = {name: value.item() for name, value in source.switches_of(signature).items()}
         decided = fold_conditions(pruned, switches, (spec.tensor for spec in signature.outputs))
         graph_def, handles = to_resources(renew(decided))
+        graph_def.library.CopyFrom(reached_library(graph_def.node, graph_def.library))  # a folded branch needs no more
         held = [self.state[name] if name in self.state else self.tables[name] for name in handles]
         body = _imported(source, signature, graph_def, dict(zip(handles.values(), held, strict=True)))
         specs = [

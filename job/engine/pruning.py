@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from tensorflow.core.framework import graph_pb2
 
 from job.engine.graph import Edge, Graph, edge_of
+from job.engine.reaching import reached_library
 from job.records import Signature
 
 
@@ -35,9 +36,10 @@ def prune(graph: Graph, cut: set[Edge], outputs: Iterable[str]) -> graph_pb2.Gra
 
 
 def subgraph(graph: Graph, keep: set[str]) -> graph_pb2.GraphDef:
-    """Copy the kept nodes, in order, with library and versions, without control inputs from others."""
-    copy = graph_pb2.GraphDef(versions=graph.graph_def.versions, library=graph.graph_def.library)
+    """Copy the kept nodes, in order, with the functions that they can run, without control inputs from others."""
+    copy = graph_pb2.GraphDef(versions=graph.graph_def.versions)
     copy.node.extend(node for node in graph.graph_def.node if node.name in keep)
+    copy.library.CopyFrom(reached_library(copy.node, graph.graph_def.library))
     for node in copy.node:
         kept = [text for text in node.input if not text.startswith("^") or text[1:] in keep]
         if len(kept) < len(node.input):

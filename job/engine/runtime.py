@@ -10,13 +10,13 @@ from job.errors import DeviceError
 Mode = Literal["exact", "as_run"]
 
 
-def configure(mode: Mode, device: Literal["cpu", "gpu"], seed: int = 0) -> None:
+def configure(mode: Mode, device: Literal["cpu", "gpu"], seed: int = 0, *, grappler: bool = True) -> None:
     """Set up a worker before its first op.
 
     ``exact`` turns off what changes numbers behind a graph's back: Grappler, and on a GPU TF32
     and kernels that add in another order each time (oneDNN is off by the forkserver's
     environment, since it is decided while TensorFlow is imported). ``as_run`` leaves a user's
-    defaults.
+    defaults, or all but Grappler.
     """
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
@@ -24,6 +24,7 @@ def configure(mode: Mode, device: Literal["cpu", "gpu"], seed: int = 0) -> None:
         tf.config.experimental.set_memory_growth(gpu, True)
     if mode == "exact":
         tf.config.experimental.enable_tensor_float_32_execution(False)
+    if mode == "exact" or not grappler:
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if mode == "exact" and device == "gpu":
         tf.config.experimental.enable_op_determinism()
@@ -31,10 +32,11 @@ def configure(mode: Mode, device: Literal["cpu", "gpu"], seed: int = 0) -> None:
 
 
 def session_config(mode: Mode) -> tf.compat.v1.ConfigProto:
-    """Return the same set-up for a TF1 session."""
+    """Return the same set-up for a TF1 session, which does not know what was configured."""
     config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True
-    config.graph_options.rewrite_options.disable_meta_optimizer = mode == "exact"
+    is_off = bool(tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer"))
+    config.graph_options.rewrite_options.disable_meta_optimizer = mode == "exact" or is_off
     return config
 
 

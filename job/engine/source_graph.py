@@ -10,8 +10,8 @@ from tensorflow.core.framework import graph_pb2
 
 from job.engine.graph import Edge, Graph
 from job.engine.interface.free_batch import Freed, with_targets
-from job.engine.ops.runnable import reachable
 from job.engine.pruning import cut_at, prune
+from job.engine.reaching import reachable
 from job.engine.rewrites import WRITE_OPS
 from job.engine.shapes import filled
 from job.engine.state.checkpoint import StoredVariable

@@ -1,10 +1,20 @@
 """What the job needs of a store; `open_storage` picks one by its URI."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from job.records import Digest, StoredObject
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """A write that has begun and not ended: its writer is at work, or has died. `upload` is the store's name for it."""
+
+    key: str
+    begun_s: float
+    upload: str = ""
 
 
 class Storage(Protocol):
@@ -32,6 +42,9 @@ class Storage(Protocol):
     def download(self, stored: StoredObject, path: Path) -> Digest:
         """Write an object to `path` (whole or not at all) and return its digest."""
 
+    def digest(self, stored: StoredObject) -> Digest:
+        """Read an object to its end, keep none of it, and return its digest."""
+
     def upload(self, path: Path, key: str) -> None:
         """Store a file; a reader never sees half of it."""
 
@@ -41,5 +54,17 @@ class Storage(Protocol):
     def replace(self, key: str, data: bytes) -> None:
         """Store `data` at `key` whatever was there; a reader sees the old or the new."""
 
+    def swap(self, key: str, old: bytes, new: bytes) -> bool:
+        """Store `new` at `key` if `old` is what is there; return whether this call stored it.
+
+        In a store that cannot compare, of two that do so at the same time the last one wins.
+        """
+
     def delete(self, key: str) -> None:
         """Remove an object; it is no error if there is none."""
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield what was begun to be written and is no object yet, in no order."""
+
+    def abandon(self, write: Unfinished) -> None:
+        """Remove what there is of such a write; it is no error if it has ended meanwhile."""

@@ -1,6 +1,7 @@
 """Files on this machine: written whole or not at all, their errors told in one line."""
 
 import errno
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -50,7 +51,7 @@ def chunks_of(path: Path) -> Iterator[bytes]:
 def digest_of(path: Path, key: str) -> Digest:
     """Return the digest of a file of ours under the name `key`; raises `LocalIOError`."""
     with local_io(path):
-        return _drain(chunks_of(path), key, into=len)
+        return drain(chunks_of(path), key)
 
 
 def save(path: Path, chunks: Iterable[bytes], *, key: str, place: Place = os.replace, durable: bool = True) -> Digest:
@@ -62,7 +63,7 @@ def save(path: Path, chunks: Iterable[bytes], *, key: str, place: Place = os.rep
     part = path.with_name(PART_PREFIX + uuid4().hex)
     try:
         with part.open("xb") as file:
-            digest = _drain(chunks, key, into=file.write)
+            digest = drain(chunks, key, into=file.write)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
@@ -90,13 +91,26 @@ def place_new(part: Path, path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _drain(chunks: Iterable[bytes], key: str, *, into: Callable[[bytes], object]) -> Digest:
+def drain(chunks: Iterable[bytes], key: str, *, into: Callable[[bytes], object] = len) -> Digest:
+    """Return the digest of `chunks`, under the name `key`, having passed each on; raises what they and `into` raise."""
     hasher, size_bytes = hashlib.sha256(), 0
     for chunk in chunks:
         into(chunk)
         hasher.update(chunk)
         size_bytes += len(chunk)
     return Digest(key=key, size_bytes=size_bytes, sha256=hasher.hexdigest())
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Keep others of us out of `directory` meanwhile, where the file system knows locks; raises `OSError`."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from job.errors import Refused
 
@@ -45,3 +46,8 @@ def plain(key: str) -> str:
     if "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
         raise Refused(f"{key!r} is no plain relative key", remedy="rename it without empty parts, '.' and '..'")
     return key
+
+
+def printable(key: str) -> str:
+    """Return `key` for a message: what a terminal would obey, and what is no text, is written as in a URL."""
+    return "".join(char if char.isprintable() else quote(char, errors="surrogateescape") for char in key)

@@ -3,12 +3,15 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from job.errors import BadInput, Denied, Refused
 from job.records import Digest, StoredObject
-from job.storage.files import PART_PREFIX, chunks_of, local_io, place_new, save
+from job.storage.base import Unfinished
+from job.storage.files import PART_PREFIX, alone, chunks_of, drain, local_io, place_new, save
+from job.storage.holes import check_written
 from job.storage.keys import EVERYTHING, Selection, plain
 
 _TRIES: Final = 4  # the first, and three more where the file changes meanwhile
@@ -52,10 +55,17 @@ class LocalStorage:
         source = self._readable(stored.key)
         for _ in range(_TRIES):
             with suppress(_Changed), local_io(path):
-                return save(path, _source_chunks(source), key=stored.key, durable=False)
+                digest = save(path, _source_chunks(source), key=stored.key, durable=False)
+                return _compared(digest, stored, source)
         raise BadInput(
             f"the file changed during each of {_TRIES} reads", where=str(source), remedy="run again when it is complete"
         )
+
+    def digest(self, stored: StoredObject) -> Digest:
+        """See `Storage`."""
+        path = self._readable(stored.key)
+        with _reading(path):
+            return drain(chunks_of(path), stored.key)
 
     def upload(self, path: Path, key: str) -> None:
         """See `Storage`."""
@@ -80,6 +90,32 @@ class LocalStorage:
         with local_io(path):
             save(path, [data], key=key)
 
+    def swap(self, key: str, old: bytes, new: bytes) -> bool:
+        """See `Storage`; a lock on the directory keeps others of us out meanwhile."""
+        path = self._root / plain(key)
+        with local_io(path):
+            if not path.is_file():
+                return False
+            with alone(path.parent):
+                is_old = path.is_file() and path.read_bytes() == old
+                if is_old:
+                    save(path, [new], key=key)
+        return is_old
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """See `Storage`; these are files that lie beside what they were to become."""
+        for directory, _, names in os.walk(self._root):
+            for name in names:
+                path = Path(directory, name)
+                if name.startswith(PART_PREFIX):
+                    with suppress(FileNotFoundError):  # it has ended meanwhile
+                        key = path.relative_to(self._root).as_posix()
+                        yield Unfinished(key=key, begun_s=path.stat().st_mtime)
+
+    def abandon(self, write: Unfinished) -> None:
+        """See `Storage`."""
+        self.delete(write.key)
+
     def delete(self, key: str) -> None:
         """See `Storage`; directories left empty go too, as an object store has none."""
         path = self._root / plain(key)
@@ -99,20 +135,30 @@ class LocalStorage:
         return path
 
 
-def _walk(directory: Path | str, above: str, prefix: str) -> Iterator[StoredObject]:
+def _walk(directory: Path, above: str, prefix: str) -> Iterator[StoredObject]:
     """Yield what is below `directory` in the order of the keys, which begin with `above`.
 
-    Directories in which no key can begin with `prefix` are not looked into.
+    Directories in which no key can begin with `prefix` are not looked into. No recursion: a tree may be deeper.
     """
-    for entry in _entries(directory):
-        if entry.is_dir(follow_symlinks=False):
+    open_ = [(above, iter(_entries(directory)))]
+    while open_:
+        above, entries = open_[-1]
+        entry = next(entries, None)
+        if entry is None:
+            open_.pop()
+        elif entry.is_dir(follow_symlinks=False):
             below = f"{above}{entry.name}/"
             if below.startswith(prefix) or prefix.startswith(below):
-                yield from _walk(entry.path, below, prefix)
+                open_.append((below, iter(_entries(entry.path))))
         elif _is_object(entry):
             with suppress(FileNotFoundError):  # deleted meanwhile
                 stat = _stat(entry)
-                yield StoredObject(key=above + entry.name, size_bytes=stat.st_size, etag=str(stat.st_mtime_ns))
+                yield StoredObject(
+                    key=above + entry.name,
+                    size_bytes=stat.st_size,
+                    etag=str(stat.st_mtime_ns),
+                    modified_s=stat.st_mtime,
+                )
 
 
 def _entries(directory: Path | str) -> list[os.DirEntry[str]]:
@@ -146,6 +192,14 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result:
         return entry.stat(follow_symlinks=False)
 
 
+def _compared(digest: Digest, stored: StoredObject, source: Path) -> Digest:
+    """Return the digest with what has verified it; raises `BadInput` where it is not the one that a user told."""
+    if stored.sha256 not in ("", digest.sha256):
+        what = f"the file is damaged: its sha256 is {digest.sha256}, and {stored.sha256} was expected"
+        raise BadInput(what, where=str(source), remedy="copy it again, or correct the checksum that is kept of it")
+    return replace(digest, verified_by=("sha256",)) if stored.sha256 else digest
+
+
 class _Changed(Exception):
     """A file became another while it was read."""
 
@@ -166,6 +220,7 @@ def _reading(path: Path) -> Iterator[None]:
 def _source_chunks(path: Path) -> Iterator[bytes]:
     with _reading(path):
         before = _version(path)
+        check_written(path)
         yield from chunks_of(path)
         if _version(path) != before:
             raise _Changed

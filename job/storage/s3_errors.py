@@ -1,14 +1,16 @@
 """What S3 stores answer, and what keeps them from answering, as `JobError`s of one line."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
-from s3transfer.exceptions import RetriesExceededError
+from s3transfer.exceptions import CancelledError, RetriesExceededError
 
-from job.errors import BadInput, CredentialsExpired, Denied, JobError, StorageError, UsageError
+from job.errors import BadInput, CredentialsExpired, Denied, Interrupted, JobError, StorageError, UsageError
 
 Told = tuple[type[JobError], str, str]
 """An error, what happened, and what to do."""
@@ -16,24 +18,28 @@ Told = tuple[type[JobError], str, str]
 _NEW_CREDENTIALS: Final = "renew the credentials; those of a role are renewed by boto3 itself"
 _ALLOW: Final = "allow s3:{action} there, or use other credentials"
 _REGION: Final = "set AWS_REGION to the bucket's region"
+_NO_KEY: Final = "allow kms:{kms} for the key that it is encrypted with, or enable that key"
+
+EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+SKEWED: Final = "RequestTimeTooSkewed"
 
 _ANSWERS: Final[dict[str, Told]] = {
     "NoSuchBucket": (Denied, "the bucket does not exist", "create it, or check its name and AWS_ENDPOINT_URL_S3"),
-    "ExpiredToken": (CredentialsExpired, "the credentials have expired", _NEW_CREDENTIALS),
-    "ExpiredTokenException": (CredentialsExpired, "the credentials have expired", _NEW_CREDENTIALS),
-    "TokenRefreshRequired": (CredentialsExpired, "the credentials have expired", _NEW_CREDENTIALS),
+    **dict.fromkeys(EXPIRED, (CredentialsExpired, "the credentials have expired", _NEW_CREDENTIALS)),
     "InvalidAccessKeyId": (Denied, "the store does not know the access key", "check AWS_ACCESS_KEY_ID"),
     "SignatureDoesNotMatch": (Denied, "the secret key is wrong", "check AWS_SECRET_ACCESS_KEY"),
     "InvalidToken": (Denied, "the session token is wrong", "check AWS_SESSION_TOKEN"),
-    "RequestTimeTooSkewed": (StorageError, "this machine's clock and the store's differ", "set the clock"),
+    SKEWED: (StorageError, "this machine's clock and the store's differ", "set the clock"),
     "PermanentRedirect": (Denied, "the bucket is in another region", _REGION),
     "AuthorizationHeaderMalformed": (Denied, "the bucket is in another region", _REGION),
     "IllegalLocationConstraintException": (Denied, "the bucket is in another region", _REGION),
     "301": (Denied, "the bucket is in another region", _REGION),
+    "404": (Denied, "the bucket does not exist", "create it, or check its name and AWS_ENDPOINT_URL_S3"),
 }
 _OBJECT_ANSWERS: Final[dict[str, Told]] = {
     "NoSuchKey": (BadInput, "the object is not there", "check its key, or whether it was deleted meanwhile"),
     "AccessDenied": (BadInput, "the object may not be read", _ALLOW),
+    "404": (BadInput, "the object is not there", "check its key, or whether it was deleted meanwhile"),
     "InvalidObjectState": (BadInput, "the object is archived", "restore it from the archive first"),
 }
 """Of one object alone: others may well be readable."""
@@ -61,22 +67,27 @@ _SILENCE: Final[tuple[tuple[tuple[type[BotoCoreError], ...], Told], ...]] = (
 
 
 @contextmanager
-def translated(action: str, where: Callable[[], str]) -> Iterator[None]:
-    """Raise what botocore raises as a `JobError`; `action` is the permission's name without ``s3:``."""
+def translated(action: str, where: Callable[[], str], met: Callable[[], str] = str) -> Iterator[None]:
+    """Raise what botocore raises as a `JobError`.
+
+    `action` is the permission's name without ``s3:``; `met` says what else the job has met in the store.
+    """
     try:
         yield
     except ClientError as error:
-        raise _job_error(_told_by(error, action), action, where(), _said(error)) from error
+        raise _job_error(_told_by(error, action), action, where(), _said(error), met) from error
+    except CancelledError as error:
+        raise Interrupted("the transfer was given up", where=where(), remedy="run again") from error
     except RetriesExceededError as error:
         raise StorageError(f"the transfer failed ({error})", where=where(), remedy="try again") from error
     except BotoCoreError as error:
         told = next(told for kinds, told in _SILENCE if isinstance(error, kinds))
-        raise _job_error(told, action, where(), _reason(error)) from error
+        raise _job_error(told, action, where(), _reason(error), met) from error
 
 
 def code_of(error: ClientError) -> str:
-    """Return the store's word for what went wrong, such as ``NoSuchKey``."""
-    return str(error.response.get("Error", {}).get("Code", ""))
+    """Return the store's word for what went wrong, such as ``NoSuchKey``, or else its status."""
+    return str(error.response.get("Error", {}).get("Code", "") or status_of(error))
 
 
 def status_of(error: ClientError) -> int:
@@ -84,13 +95,27 @@ def status_of(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _job_error(told: Told, action: str, where: str, said: str) -> JobError:
+def skew_of(error: ClientError) -> float | None:
+    """Return by how many seconds this machine's clock is ahead of the store's; `None` where the answer has no date."""
+    try:
+        answered = parsedate_to_datetime(_headers_of(error)["date"])
+    except (KeyError, ValueError):
+        return None
+    return round((datetime.now(timezone.utc) - answered).total_seconds(), 0)
+
+
+def _job_error(told: Told, action: str, where: str, said: str, met: Callable[[], str]) -> JobError:
     kind, what, remedy = told
-    return kind(f"{what.format(action=action)} ({said})", where=where, remedy=remedy.format(action=action))
+    history = f"; in this run: {met()}" if kind is StorageError and met() else ""
+    kms = "Decrypt" if action == "GetObject" else "GenerateDataKey"
+    remedy = remedy.format(action=action, kms=kms)
+    return kind(f"{what.format(action=action)} ({said}){history}", where=where, remedy=remedy)
 
 
 def _told_by(error: ClientError, action: str) -> Told:
     code = code_of(error)
+    if code.startswith("KMS.") or "kms:" in str(error):
+        return (BadInput if action == "GetObject" else Denied, "the store may not use the object's key", _NO_KEY)
     if action == "GetObject" and code in _OBJECT_ANSWERS:
         return _OBJECT_ANSWERS[code]
     refused = status_of(error) in (401, 403)
@@ -103,12 +128,24 @@ def _told_by(error: ClientError, action: str) -> Told:
 def _said(error: ClientError) -> str:
     """Return the store's own words: its code, its message, and the right region where it names one."""
     told = error.response.get("Error", {})
-    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    region = told.get("Region") or headers.get("x-amz-bucket-region", "")
-    return ", ".join(part for part in (code_of(error), str(told.get("Message", ""))[:200], region) if part)
+    region = told.get("Region") or _headers_of(error).get("x-amz-bucket-region", "")
+    said = (code_of(error), str(told.get("Message", ""))[:200], region, _skew_told(error))
+    return ", ".join(part for part in said if part)
+
+
+def _skew_told(error: ClientError) -> str:
+    skew_s = skew_of(error) if code_of(error) == SKEWED else None
+    if skew_s is None:
+        return ""
+    return f"this machine's is {abs(skew_s):.0f} s {'ahead' if skew_s > 0 else 'behind'}"
+
+
+def _headers_of(error: ClientError) -> Mapping[str, str]:
+    headers: Mapping[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers
 
 
 def _reason(error: BotoCoreError) -> str:
     """Return why, without the object addresses and URLs that botocore puts around it."""
     inner = error.kwargs.get("error") or error
-    return str((inner.args or (inner,))[-1]).rpartition("): ")[2]
+    return str((inner.args or (inner,))[-1]).rpartition("): ")[2][:200]

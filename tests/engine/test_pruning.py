@@ -35,8 +35,8 @@ def test_inputs_and_switches_are_cut() -> None:
 
 
 def test_library_and_versions_are_kept() -> None:
-    """Functions and the producer's version go with the nodes: kernels behave by them."""
-    graph = Graph(graph_def(("x", "Placeholder", [])))
+    """Functions that they call, and the producer's version, go with the nodes: kernels behave by them."""
+    graph = Graph(graph_def(("x", "f", [])))
     graph.graph_def.versions.producer = 134
     graph.graph_def.library.function.add().signature.name = "f"
     kept = subgraph(graph, {"x"})

@@ -39,9 +39,19 @@ def test_op_that_ran_elsewhere_is_a_device_error(monkeypatch: pytest.MonkeyPatch
         runtime.prove_gpu()
 
 
-@pytest.mark.parametrize(("mode", "off"), [("exact", True), ("as_run", False)])
-def test_session_is_set_up_like_the_worker(mode: runtime.Mode, *, off: bool) -> None:
-    """An exact session has no Grappler; one as run has a user's defaults."""
+@pytest.mark.parametrize(
+    ("mode", "grappler", "off"), [("exact", True, True), ("as_run", True, False), ("as_run", False, True)]
+)
+def test_session_is_set_up_like_the_worker(
+    monkeypatch: pytest.MonkeyPatch, mode: runtime.Mode, *, grappler: bool, off: bool
+) -> None:
+    """An exact session has no Grappler; one as run has a user's defaults, or all but Grappler where that does not end."""
+    options: dict[str, bool] = {}
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *_: None)
+    monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", options.update)
+    monkeypatch.setattr(tf.config.optimizer, "get_experimental_options", lambda: options)
+    runtime.configure(mode, "cpu", grappler=grappler)
+    assert options.get("disable_meta_optimizer", False) is off
     assert runtime.session_config(mode).graph_options.rewrite_options.disable_meta_optimizer is off
 
 

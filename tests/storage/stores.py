@@ -12,6 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from job.storage import open_storage
 from job.storage.base import Storage
+from job.storage.retrying import RetryBudget
 from tests.storage.raw import new_prefix
 from tests.storage.scripted import ScriptedStore, serving
 
@@ -35,6 +36,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr("job.storage.retrying.JOB", RetryBudget())
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testkey")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testsecret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -84,7 +86,7 @@ def store(uri: str) -> Storage:
 def scripted(aws: pytest.MonkeyPatch) -> Iterator[ScriptedStore]:
     """A store that answers what the test says; it waits for nothing."""
     aws.setattr("botocore.endpoint.time.sleep", lambda _: None)  # eight tries would take half a minute
-    aws.setattr("job.storage.s3._pause", lambda _: None)
+    aws.setattr("job.storage.retrying.time.sleep", lambda _: None)
     with serving() as store:
         aws.setenv("AWS_ENDPOINT_URL_S3", store.endpoint)
         yield store

@@ -1,6 +1,7 @@
 """The contract of `Storage`, over every store."""
 
 import hashlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -169,3 +170,56 @@ def test_errors_are_one_line(store: Storage) -> None:
     assert "\n" not in str(caught.value)
     assert store.uri in caught.value.where
     assert caught.value.remedy
+
+
+def test_swap_stores_only_over_what_was_read(store: Storage) -> None:
+    """Compare and swap by content: what is not there, or is another, is left alone."""
+    assert store.swap("deep/latest.json", b"", b"new") is False
+    assert keys(store) == []
+    store.replace("deep/latest.json", b"old")
+    store.replace("deep/latest.json.other", b"old")
+    assert store.swap("deep/latest.json", b"other", b"new") is False
+    assert store.read("deep/latest.json") == b"old"
+    assert store.swap("deep/latest.json", b"old", b"new") is True
+    assert (store.read("deep/latest.json"), store.read("deep/latest.json.other")) == (b"new", b"old")
+
+
+def test_of_many_swaps_none_is_lost(store: Storage) -> None:
+    """Writers that read, add one and swap until it works count to the right number."""
+    store.supports_create_only()
+    store.replace("count", b"0")
+
+    def add_one() -> None:
+        while not store.swap("count", old := store.read("count"), b"%d" % (int(old) + 1)):
+            pass
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(add_one) for _ in range(12)]:
+            done.result()
+    assert store.read("count") == b"12"
+
+
+def test_a_digest_is_that_of_the_bytes(store: Storage) -> None:
+    """Without a copy on this machine."""
+    data = bytes(range(256)) * 9000
+    store.replace("key", data)
+    digest = store.digest(stored(store, "key"))
+    assert (digest.key, digest.size_bytes, digest.sha256) == ("key", len(data), hashlib.sha256(data).hexdigest())
+    gone = stored(store, "key")
+    store.delete("key")
+    with pytest.raises(BadInput):
+        store.digest(gone)
+
+
+def test_objects_tell_when_they_were_stored(store: Storage) -> None:
+    """By the store's clock, which gc compares with this machine's."""
+    before_s = time.time()
+    store.replace("key", b"data")
+    assert before_s - 5 < stored(store, "key").modified_s < time.time() + 5
+
+
+def test_nothing_is_unfinished_at_first(store: Storage) -> None:
+    """Whole writes leave nothing behind."""
+    store.replace("key", b"data")
+    store.create("other", b"data")
+    assert list(store.unfinished()) == []

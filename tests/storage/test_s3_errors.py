@@ -1,8 +1,10 @@
 import time
+from pathlib import Path
 
 import pytest
 
 from job.errors import BadInput, CredentialsExpired, Denied, JobError, StorageError, UsageError
+from job.records import StoredObject
 from job.storage import open_storage
 from job.storage.s3 import S3Storage
 from tests.storage.scripted import Answer, ScriptedStore, error
@@ -34,6 +36,13 @@ def test_a_store_that_is_always_busy_fails(scripted: ScriptedStore, store: S3Sto
         (error(400, "IllegalLocationConstraintException"), Denied, "set AWS_REGION"),
         (error(400, "ExpiredToken"), CredentialsExpired, "renew the credentials"),
         (error(403, "RequestTimeTooSkewed"), StorageError, "set the clock"),
+        (Answer(status=301, headers={"x-amz-bucket-region": "eu-west-2"}), Denied, "eu-west-2"),
+        (error(301, "PermanentRedirect", extra="<Endpoint>elsewhere</Endpoint>"), Denied, "set AWS_REGION"),
+        (error(403, "AccessDenied", "not authorized to perform: kms:Decrypt on resource"), Denied, "allow kms:"),
+        (error(301, "PermanentRedirect", extra="<Region>eu-west-9</Region>"), Denied, "eu-west-9"),
+        (Answer(body=b"<html/>", headers={"Content-Type": "text/html"}), StorageError, "and proxies on the way"),
+        (Answer(body=b"no XML <"), StorageError, "8 failed"),
+        (Answer(status=404, body=b"<html/>"), Denied, "the bucket does not exist (404)"),
         (error(418, "Teapot"), StorageError, "Teapot"),
     ],
 )
@@ -52,6 +61,32 @@ def test_answers_become_errors(
     assert "region us-east-1" in line
     assert "\n" not in line
     assert "testsecret" not in line
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (error(404, "NoSuchKey"), "deleted meanwhile"),
+        (Answer(status=404, body=b"<html/>"), "deleted meanwhile"),
+        (error(403, "AccessDenied"), "allow s3:GetObject"),
+        (error(403, "AccessDenied", "no identity-based policy allows the kms:Decrypt action"), "allow kms:Decrypt"),
+        (error(400, "KMS.DisabledException"), "enable that key"),
+        (error(403, "InvalidObjectState"), "restore it"),
+    ],
+)
+def test_what_one_object_answers_is_that_artifacts_error(
+    scripted: ScriptedStore, store: S3Storage, tmp_path: Path, answer: Answer, said: str
+) -> None:
+    """Deleted since it was listed, forbidden, encrypted with a key that is not ours, archived: others may be read."""
+    scripted.answer(answer)
+    stored = StoredObject(key="model.pb", size_bytes=4, etag='"one"')
+    for get in (lambda: store.read("model.pb"), lambda: store.download(stored, tmp_path / "copy")):
+        with pytest.raises(BadInput) as caught:
+            get()
+        assert said in caught.value.remedy
+        assert "s3://bucket/some/prefix/model.pb" in caught.value.where
+    assert len(scripted.requests) == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_forbidden_object_is_that_artifacts_error(scripted: ScriptedStore, store: S3Storage) -> None:

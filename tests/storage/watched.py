@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from job.records import Digest, StoredObject
-from job.storage.base import Storage
+from job.storage.base import Storage, Unfinished
 
 
 class Watched:
@@ -45,9 +45,25 @@ class Watched:
         """See `Storage`."""
         self._told("replace", key, lambda: self.store.replace(key, data))
 
+    def swap(self, key: str, old: bytes, new: bytes) -> bool:
+        """See `Storage`."""
+        return bool(self._told("swap", key, lambda: self.store.swap(key, old, new)))
+
     def delete(self, key: str) -> None:
         """See `Storage`."""
         self._told("delete", key, lambda: self.store.delete(key))
+
+    def digest(self, stored: StoredObject) -> Digest:
+        """See `Storage`."""
+        return self.store.digest(stored)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """See `Storage`."""
+        return self.store.unfinished()
+
+    def abandon(self, write: Unfinished) -> None:
+        """See `Storage`."""
+        self._told("abandon", write.key, lambda: self.store.abandon(write))
 
     def _told(self, action: str, key: str, change: Callable[[], Any]) -> Any:
         self.before(action, key)

@@ -9,11 +9,16 @@ from typing import Any, Final, TypeVar
 from google.protobuf import message, text_format
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from job.errors import BadInput, LocalIOError
+from job.engine.scanning.checkpoints import check_checkpoint
+from job.engine.scanning.graphs import check_proto
+from job.errors import BadInput, LocalIOError, Refused
 from job.records import Finding
 
 MAX_PROTO_BYTES: Final = 2**31 - 1
 """Protocol buffers cannot be larger; TensorFlow calls a larger file corrupt."""
+
+MAX_TEXT_BYTES: Final = 2**30
+"""Text is read in Python, a hundred times slower; a frozen graph takes three times its binary size."""
 
 GRAPH_WANTED: Final = (
     "put its .meta, or its graph as a GraphDef (.pb, .pbtxt), beside it and name their directory as the source; "
@@ -45,19 +50,22 @@ class LoadedMetaGraph:
 def checkpoint_of(prefix: str) -> str:
     """Return what TensorFlow opens a checkpoint by: its prefix, or a pattern for a sharded V1 one.
 
-    Exports of 2016 keep their variables as ``export-00000-of-00001`` without an index.
+    Exports of 2016 keep their variables as ``export-00000-of-00001`` without an index. The files have
+    been checked then: raises as `check_checkpoint`.
     """
-    path = Path(prefix)
-    if Path(f"{prefix}.index").exists() or path.is_file():
-        return prefix
+    path, index = Path(prefix), Path(f"{prefix}.index")
     shards = sorted(path.parent.glob(f"{glob.escape(path.name)}-[0-9]*-of-[0-9]*"))
-    return f"{prefix}-?????-of-{shards[0].name[-5:]}" if shards else prefix
+    if index.exists() or path.is_file() or not shards:
+        check_checkpoint(index, [path] if path.is_file() else [])
+        return prefix
+    check_checkpoint(index, shards)
+    return f"{prefix}-?????-of-{shards[0].name[-5:]}"
 
 
 def parse(path: Path, proto: Proto) -> Proto:
-    """Fill `proto` from a binary or text file, told by content.
+    """Fill `proto` from a binary or text file, told by content, and check the graphs in it.
 
-    Raises `BadInput` for what does not parse and for files over 2 GiB.
+    Raises `BadInput` for what does not parse and for files over 2 GiB, and as `check_proto`.
     """
     if path.stat().st_size > MAX_PROTO_BYTES:
         raise BadInput(
@@ -71,7 +79,9 @@ def parse(path: Path, proto: Proto) -> Proto:
         raise LocalIOError(f"cannot read {path}", remedy=str(error)) from error
     if not data:
         raise BadInput("the file is empty", where=path.name, remedy="copy it again from where it was made")
-    return _parse_text(data, path, proto) if _is_text(data) else _parse_binary(data, path, proto)
+    parsed = _parse_text(data, path, proto) if _is_text(data) else _parse_binary(data, path, proto)
+    check_proto(parsed, path.name)
+    return parsed
 
 
 def _is_text(data: bytes) -> bool:
@@ -93,9 +103,13 @@ def _parse_binary(data: bytes, path: Path, proto: Proto) -> Proto:
 
 
 def _parse_text(data: bytes, path: Path, proto: Proto) -> Proto:
+    if len(data) > MAX_TEXT_BYTES:
+        what = f"the text takes {len(data)} bytes; {MAX_TEXT_BYTES} are read"
+        raise Refused(what, where=path.name, remedy="save the graph as a binary .pb (as_text=False)")
     try:
         text_format.Parse(data, proto, allow_unknown_field=True)
-    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        proto.ParseFromString(proto.SerializeToString())  # which can be nested less deeply than text
+    except (text_format.ParseError, message.Error, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(
             f"the text is no {proto.DESCRIPTOR.name}: {str(error)[:120]}",
             where=path.name,

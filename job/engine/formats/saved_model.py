@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from job.engine.formats.base import LoadedMetaGraph, checkpoint_of, parse, unpack_any
-from job.errors import BadInput
+from job.errors import BadInput, Refused
 from job.records import Finding
 from job.requests import SourceRequest
 
@@ -119,9 +119,9 @@ def _assets(meta_graph: MetaGraphDef, directory: Path) -> Iterator[tuple[str, Pa
     for asset in [*meta_graph.asset_file_def, *(unpack_any(one, meta_graph_pb2.AssetFileDef()) for one in packed)]:
         path = directory / "assets" / asset.filename
         if not path.resolve().is_relative_to(directory.resolve()):
-            raise BadInput(
+            raise Refused(
                 f"the asset {asset.filename!r} lies outside the model",
                 where=str(directory.name),
-                remedy="it is not read",
+                remedy="it is not read; export the model with its assets inside",
             )
         yield asset.tensor_info.name, path

@@ -18,6 +18,7 @@ from job.engine.interface.losses import (
 from job.engine.interface.switches import PLACEHOLDERS
 from job.engine.shapes import dtype_of
 from job.errors import BadInput
+from job.wording import shown
 
 PIPELINE_ENDS: Final = (
     *(
@@ -92,10 +93,11 @@ def find_outputs(graph: Graph, switches: Iterable[str]) -> list[str]:
     )
     if not results:
         graph.ancestors(graph.nodes)  # which raises where a node's input is missing: the likelier reason
+        last = found[::-1] or [*graph.nodes][::-1]
         raise BadInput(
             "no output can be found: nothing that depends on an input is left over",
             where=f"{len(graph.nodes)} nodes",
-            remedy="name them under `outputs` in the manifest",
+            remedy=f"name them under `outputs` in the manifest; the last ones computed are {shown(last, 5)}",
         )
     chosen = sorted((_uncast(graph, name, of_labels) for name in _without_metrics(graph, results)), key=_rank)
     tensors = dict.fromkeys(tensor for name in chosen for tensor in (*_all_of(graph, name), *_behind(graph, name)))

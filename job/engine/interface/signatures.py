@@ -19,7 +19,7 @@ from job.engine.interface.guessing import (
 )
 from job.engine.interface.losses import find_compared
 from job.engine.interface.switches import PLACEHOLDERS
-from job.engine.ops.policy import touches_host
+from job.engine.ops.policy import why_denied
 from job.engine.pruning import cut_at, needed_by
 from job.engine.shapes import specs_of
 from job.errors import BadInput
@@ -149,7 +149,7 @@ def _optional(graph: Graph, signature: Signature) -> list[TensorSpec]:
 def _is_alone(graph: Graph, placeholder: str) -> bool:
     """Whether a default needs no data and no pipeline, but at most the shape of another input."""
     behind = [graph.nodes[name] for name in graph.ancestors([placeholder])]
-    return not any(node.op in PIPELINE_ENDS or touches_host(node) for node in behind)
+    return not any(node.op in PIPELINE_ENDS or why_denied(node) for node in behind)
 
 
 def _without(graph: Graph, signature: Signature, optional: list[TensorSpec], bound: Mapping[str, object]) -> Signature:

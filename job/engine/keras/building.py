@@ -1,7 +1,7 @@
 """A Keras model as the graph that TensorFlow 1 would have run: learning phase 0, on the CPU, without a session."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -19,7 +19,8 @@ from job.engine.keras import weights
 from job.engine.keras.hdf5 import StoredModel
 from job.engine.keras.layers import OBJECTS
 from job.engine.state.checkpoint import TRAINABLE
-from job.errors import BadInput
+from job.errors import BadInput, Refused
+from job.wording import size
 
 Array = NDArray[Any]
 Json = dict[str, Any]
@@ -27,13 +28,17 @@ Json = dict[str, Any]
 BUILD_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RecursionError)
 """What Keras raises for a configuration that it cannot build."""
 
+MOST_STATE_BYTES: Final = 2**30
+"""What stateful layers may remember: nothing in the file bears out that size, and zeros of it are written."""
+
 
 class KerasGraph:
     """A model's graph, its variables' values, and which of its tensors go in and come out.
 
     `pairs` are the model's weights with their values.
 
-    Raises `BadInput` where the configuration cannot be built or the weights are not its own.
+    Raises `BadInput` where the configuration cannot be built or the weights are not its own, `Refused` for states
+    of an absurd size.
     """
 
     def __init__(self, config: Json, stored: StoredModel, where: str) -> None:
@@ -43,6 +48,7 @@ class KerasGraph:
             self.outputs = self._results()
             self.pairs = weights.paired(self.model, stored)
             self._states = list(_states(self.model))
+        _check_states(self._states, where)
 
     @property
     def keeps_state(self) -> bool:
@@ -112,6 +118,16 @@ def _states(model: Any) -> Iterator[Any]:
     for layer in model._flatten_layers():  # noqa: SLF001 - `submodules` stumbles over TensorFlow 2's own loops
         if getattr(layer, "stateful", False) and hasattr(layer, "states"):
             yield from (state for state in tf.nest.flatten(layer.states) if isinstance(state, tf.Variable))
+
+
+def _check_states(states: Iterable[Any], where: str) -> None:
+    claimed = sum(state.shape.num_elements() * state.dtype.size for state in states)
+    if claimed > MOST_STATE_BYTES:
+        raise Refused(
+            f"the states of its layers would take {size(claimed)}, by what the configuration says alone",
+            where=where,
+            remedy=f"save the model with a smaller batch; {size(MOST_STATE_BYTES)} are taken",
+        )
 
 
 def _cast(array: Array, weight: Any) -> Array:

@@ -7,9 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from google.protobuf.message import DecodeError
+
+from job.engine.graph import NodeDef
 from job.engine.keras import keras1
 from job.engine.keras.layers import RENAMED, is_function, known_classes
 from job.engine.keras.order import check_order
+from job.engine.ops.policy import why_denied
 from job.errors import BadInput, Refused
 from job.records import ArtifactOptions
 
@@ -28,11 +32,12 @@ CENTRED: Final = ("2.2.4-tf",)
 def todays(config: Json, version: str, options: ArtifactOptions) -> Json:
     """Return the configuration for Keras 2's own code.
 
-    Raises `Refused` for Python code in the configuration unless the user allows it, `BadInput` for classes and
-    functions that are not in Keras.
+    Raises `Refused` for Python code in the configuration unless the user allows it and for denied ops, `BadInput` for
+    classes and functions that are not in Keras.
     """
     try:
         _check_code(list(_described(config, "")), options)
+        _check_ops(_described(config, ""))
         config = _cleaned(keras1.translated(config) if version.startswith(("0", "1")) else config)
         check_order(config)
         described = list(_described(config, ""))
@@ -41,7 +46,7 @@ def todays(config: Json, version: str, options: ArtifactOptions) -> Json:
             _as_then(one, version)
     except RecursionError as error:
         raise BadInput("the model's configuration is nested too deeply", remedy="the file is damaged") from error
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, DecodeError) as error:
         raise BadInput(f"the model's configuration is malformed: {error}", remedy="the file is damaged") from error
     return config
 
@@ -141,6 +146,18 @@ def _check_bytecode(config: Json) -> None:
             f"{platform.python_version()}: {error}",
             remedy="rebuild the model with layers in its place and load its weights",
         ) from error
+
+
+def _check_ops(described: Iterator[tuple[str, Json]]) -> None:
+    """Layers of single ops are judged before there is a graph: TensorFlow may run a part of it to know shapes."""
+    for name, one in described:
+        if one["class_name"] == "TensorFlowOpLayer":
+            node = NodeDef.FromString(one["config"]["node_def"].encode())
+            if reason := why_denied(node):
+                raise Refused(
+                    f"op {node.op} (layer {name}) {reason}",
+                    remedy="rebuild the model with layers in its place and load its weights",
+                )
 
 
 def _is_code(config: Any) -> bool:

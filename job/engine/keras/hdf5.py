@@ -1,6 +1,7 @@
 """A Keras HDF5 file: checked before anything in it is used, and read without following anything out of it."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +12,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from job.engine.scanning.sizes import check_claim
 from job.errors import BadInput, Refused
 
 Json = dict[str, Any]
 
-SMALL_BYTES: Final = 64 * 2**20
-MOST_DEFLATED: Final = 1000
-"""Declared bytes above `SMALL_BYTES` may be so many times the stored ones; zlib itself reaches 1,032."""
+MAX_OBJECTS: Final = 1_000_000
+"""Groups and datasets; a model has some thousands."""
+
+FILTERS: Final = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
+"""What HDF5 and h5py bring along to compress with; for any other one HDF5 would look for a library to load."""
 
 DAMAGED: Final = "copy it again from where it was made"
 OUTSIDE: Final = "save the model again, its weights in the file itself"
@@ -91,17 +95,24 @@ def _check(file: "h5py.File", where: str) -> None:
             elif address not in seen and isinstance(one, h5py.Group):
                 queue.append(one)
             seen.add(address)
+            if len(seen) > MAX_OBJECTS:
+                raise Refused(f"the file holds more than {MAX_OBJECTS} objects", where=where, remedy=DAMAGED)
 
 
 def _check_dataset(dataset: "h5py.Dataset", where: str) -> None:
     if dataset.is_virtual or dataset.external:
         raise Refused(f"the values of {dataset.name} lie in another file", where=where, remedy=OUTSIDE)
+    made = dataset.id.get_create_plist()
+    foreign = [number for at in range(made.get_nfilters()) if (number := made.get_filter(at)[0]) not in FILTERS]
+    if foreign:
+        what = f"the values of {dataset.name} need a library, HDF5's filter {foreign[0]}"
+        raise Refused(what, where=where, remedy="no library is loaded for a model; save it again without compression")
     declared, stored = (dataset.size or 0) * dataset.dtype.itemsize, dataset.id.get_storage_size()
-    if declared > max(SMALL_BYTES, MOST_DEFLATED * stored):
-        raise Refused(
-            f"{dataset.name} declares {declared} bytes and stores {stored}", where=where, remedy="the file is damaged"
-        )
-    if stored < declared and not dataset.id.get_create_plist().get_nfilters():
+    check_claim(declared, stored, dataset.name, where)
+    check_claim(
+        math.prod(dataset.chunks or ()) * dataset.dtype.itemsize, stored, f"each piece of {dataset.name}", where
+    )
+    if stored < declared and not made.get_nfilters():
         raise BadInput(
             f"{dataset.name} holds {stored} of its {declared} bytes: it was never written", where=where, remedy=DAMAGED
         )

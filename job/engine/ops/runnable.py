@@ -1,17 +1,17 @@
 """Ops that this TensorFlow cannot run: all of them in one error, with where they came from and the ways out."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import tensorflow as tf
-from tensorflow.core.framework import function_pb2
 from tensorflow.python.framework import op_def_registry
 
 from job.engine.graph import Edge, Graph, NodeDef
 from job.engine.ops.deprecated import RENEWED
 from job.engine.ops.kernels import Device, constrained, has_kernel
 from job.engine.ops.op_origins import origin_of
+from job.engine.reaching import reachable
 from job.errors import BadInput
 
 WEIGHTS: Final = ("Const", "VariableV2", "Variable", "VarHandleOp", "ReadVariableOp")
@@ -35,49 +35,6 @@ def check_runnable(graph: Graph, needed: Iterable[str], device: Device = "any") 
             f"ops that TensorFlow {tf.__version__} cannot run: {listed}",
             remedy="; or ".join(_ways_out(graph, set(needed), callers, faults)),
         )
-
-
-def reachable(graph: Graph, needed: list[str]) -> Iterator[tuple[str, NodeDef]]:
-    """Yield the needed nodes, and those of every function that they can run, each with its caller's name."""
-    library = graph.functions
-    instead = _stand_ins(graph.graph_def.library)
-    seen = set[str]()
-    queue = [(name, graph.nodes[name]) for name in needed]
-    while queue:
-        caller, node = queue.pop()
-        yield caller, node
-        named = {node.op, *_named_by(node.attr)}
-        called = named.union(*(instead[name] for name in named & instead.keys()))
-        for name in (called & library.keys()) - seen:
-            seen.add(name)
-            queue += [(caller, inner) for inner in library[name].node_def]
-
-
-def _named_by(attributes: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the functions that attributes name, those given to such a function for its own attributes included."""
-    for value in attributes.values():
-        for function in (value.func, *value.list.func) if value.WhichOneof("value") in ("func", "list") else ():
-            yield function.name
-            yield from _named_by(function.attr)
-
-
-def _stand_ins(library: function_pb2.FunctionDefLibrary) -> dict[str, set[str]]:
-    """Return the functions that TensorFlow may run where another one is named.
-
-    ``SymbolicGradient`` of a function runs the gradient that the library gives it, and Grappler chooses by the device
-    among functions that implement the same.
-    """
-    found = defaultdict[str, set[str]](set)
-    for pair in library.gradient:
-        found[pair.function_name].add(pair.gradient_func)
-    alike = defaultdict[bytes, set[str]](set)
-    for function in library.function:
-        if implemented := function.attr["api_implements"].s if "api_implements" in function.attr else b"":
-            alike[implemented].add(function.signature.name)
-    for names in alike.values():
-        for name in names:
-            found[name] |= names
-    return found
 
 
 def _fault(graph: Graph, node: NodeDef, device: Device) -> str:

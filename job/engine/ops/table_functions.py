@@ -12,7 +12,7 @@ from tensorflow.core.framework import function_pb2, graph_pb2
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph_def
 
 from job.engine.graph import Graph, NodeDef
-from job.engine.ops.runnable import reachable
+from job.engine.reaching import reachable
 from job.engine.state.tables import FILLING_OPS, TABLE_OPS
 
 CALLS: Final = ("PartitionedCall", "StatefulPartitionedCall")

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from job import distribution, parity
 from job.engine.health.random_numbers import RANDOM_OPS
-from job.engine.ops.runnable import reachable
 from job.engine.pruning import computed_by
+from job.engine.reaching import reachable
 from job.engine.source_graph import SourceGraph
 from job.records import Signature
 

@@ -56,7 +56,7 @@ def verify(request: VerifyRequest) -> ParityResult:
     """
     lacking = reference.unanswered(request.reference) if request.mode == "as_run" else frozenset[str]()
     mode: Mode = "exact" if lacking else request.mode
-    runtime.configure(mode, request.device, request.seed)
+    runtime.configure(mode, request.device, request.seed, grappler=request.grappler)
     source = read_source(request.source)
     answers = _answers(source, request, mode, lacking)
     outputs = tuple(_outputs(source, request, answers, lacking))

@@ -17,6 +17,7 @@ from job.engine.formats.base import LoadedMetaGraph
 from job.engine.graph import Edge, Graph, edge_of
 from job.engine.ops.policy import check_ops
 from job.engine.pruning import subgraph
+from job.engine.scanning.fills import check_fills
 from job.engine.state.checkpoint import (
     ASSIGN_OPS,
     RESTORE_OPS,
@@ -64,6 +65,7 @@ def _evaluated(graph: Graph, values: Mapping[str, Edge], needed: set[str]) -> It
             nodes = graph.ancestors([edge.node])
             if not any(_is_state(graph, name) for name in nodes):
                 check_ops(graph, nodes)
+                check_fills(graph.nodes[name] for name in nodes)
                 yield variable, _run(graph, edge, nodes)
 
 

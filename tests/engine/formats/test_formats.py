@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from job.engine.assembling import read_source
 from job.engine.formats import FORMATS, base
-from job.errors import BadInput
+from job.errors import BadInput, Refused
 from job.records import ArtifactOptions, Format
 from job.requests import SourceRequest
 
@@ -103,10 +103,10 @@ def test_ambiguous_tags_are_the_users_choice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("asset", ["../../etc/passwd", "/etc/passwd", "../assets/../../x"])
 def test_asset_outside_the_model_is_not_read(tmp_path: Path, asset: str) -> None:
-    """An asset's path that leaves the model is bad input."""
+    """An asset's path that leaves the model is refused."""
     (tmp_path / "model").mkdir()
     saved_model(tmp_path / "model", ["serve"], asset=asset)
-    with pytest.raises(BadInput, match="lies outside the model"):
+    with pytest.raises(Refused, match="lies outside the model"):
         read_source(request(Format.SAVED_MODEL, tmp_path, "model"))
 
 

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -304,10 +305,10 @@ def test_input_that_is_missing_is_named() -> None:
 
 
 def test_graph_without_results_is_bad_input() -> None:
-    """Where nothing is left that could be a result, the error says how to name outputs."""
+    """Where training alone is left, the error names what is computed last, and how to take it for an output."""
     with pytest.raises(BadInput, match="no output can be found") as caught:
         outputs_of(lambda: v1.assign(ref("v", [1.0] * 4), tf.reduce_sum(images(), 0)))
-    assert "outputs" in caught.value.remedy
+    assert re.search(r"`outputs` in the manifest; the last ones computed are \w+, Sum", caught.value.remedy)
 
 
 @pytest.mark.parametrize(

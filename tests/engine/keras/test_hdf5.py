@@ -1,3 +1,4 @@
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,25 @@ def bomb(group: Any) -> None:
     group.create_dataset("bomb", (BOMB,), "f4", chunks=(BOMB // 1024,), compression="gzip")
 
 
-@pytest.mark.parametrize("plant", [soft, external, stored_outside, virtual, bomb], ids=lambda plant: plant.__name__)
+def huge_piece(group: Any) -> None:
+    data = group.create_dataset("piece", (2,), "f4", chunks=(BOMB // 4,), maxshape=(None,), compression="gzip")
+    data.id.write_direct_chunk((0,), zlib.compress(bytes(8)))
+
+
+def foreign_filter(group: Any) -> None:
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_chunk((4,))
+    made.set_filter(32008, h5py.h5z.FLAG_OPTIONAL, (0,))  # bitshuffle's number
+    space = h5py.h5s.create_simple((4,))
+    h5py.h5d.create(group.id, b"foreign", h5py.h5t.NATIVE_FLOAT, space, made)
+
+
+PLANTED = [soft, external, stored_outside, virtual, bomb, huge_piece, foreign_filter]
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
 def test_file_that_leads_out_or_swells_is_refused(tmp_path: Path, plant: Callable[[Any], None]) -> None:
-    """Links, data of other files and absurd sizes are refused before anything is read."""
+    """Links, data of other files, foreign filters and absurd sizes are refused before anything is read."""
     write(tmp_path, sequential(dense()))
     with h5py.File(tmp_path / "model.h5", "a") as file:
         plant(file["model_weights"]["dense"])

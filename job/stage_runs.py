@@ -1,0 +1,87 @@
+"""One artifact's stages in workers: how long each may take, and which failure gets a second try."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from job.deadlines import Deadlines
+from job.errors import DeviceError
+from job.records import ConvertResult, StageTiming
+from job.requests import ConvertRequest, VerifyRequest
+from job.results import ParityResult
+from job.watch import Overstayed
+from job.workers import Crashed, Forkserver, Mode
+
+log = structlog.get_logger()
+
+Result = TypeVar("Result")
+
+WITHOUT_GRAPPLER: Final = (
+    "compared as run without Grappler, TensorFlow's graph optimizer, because with it the comparison {end}; whoever "
+    "loads the model may switch it off by tf.config.optimizer.set_experimental_options({{'disable_meta_optimizer': "
+    "True}})"
+)
+
+
+class StageRuns:
+    """Runs stages in fresh workers, one after another.
+
+    A worker that crashed may have met the machine and not the model, and so may a GPU that failed:
+    both are tried once more. What took too long, or more memory than there is, would do so again;
+    but where the model ran as its users run it, Grappler is the suspect, and the second try is without it.
+    """
+
+    def __init__(self, forkservers: Mapping[Mode, Forkserver], deadlines: Deadlines) -> None:
+        self._forkservers, self._deadlines = forkservers, deadlines
+        self._signatures = 1
+
+    def run(self, mode: Mode, stage: str, request: object, kind: type[Result]) -> tuple[Result, StageTiming]:
+        """Return a stage's result and what it took; raises what ended it at last."""
+        try:
+            result, timing = self._once(mode, stage, request, kind)
+        except (Crashed, DeviceError) as error:
+            again, end = _without_grappler(request, mode), "crashed"
+            log.warning("stage_retried", stage=stage_name(mode, stage), reason=str(error))
+        except Overstayed as error:
+            again, end = _without_grappler(request, mode), "did not end"
+            if again is request:
+                raise
+            log.warning("stage_retried", stage=stage_name(mode, stage), reason=str(error), without="Grappler")
+        else:
+            return result, timing
+        _clear(request)
+        result, timing = self._once(mode, stage, again, kind)
+        if isinstance(result, ParityResult) and again is not request:
+            result = replace(result, notes=(*result.notes, WITHOUT_GRAPPLER.format(end=end)))
+        return result, timing
+
+    def _once(self, mode: Mode, stage: str, request: object, kind: type[Result]) -> tuple[Result, StageTiming]:
+        timeout_s = self._deadlines.timeout_s(request, self._signatures)
+        try:
+            result, timing = self._forkservers[mode].run(stage, request, kind, timeout_s=timeout_s)
+        except Overstayed as error:
+            if self._deadlines.left_s() <= 0:
+                raise self._deadlines.used_up() from error
+            raise
+        if isinstance(result, ConvertResult):
+            self._signatures = len(result.summary.signatures)
+        return result, replace(timing, stage=stage_name(mode, stage))
+
+
+def stage_name(mode: Mode, stage: str) -> str:
+    """Return what a stage is called in reports."""
+    return stage if mode == "exact" else f"{stage} as run"
+
+
+def _without_grappler(request: Any, mode: Mode) -> Any:
+    """Return the request of a second try, which is another one only where a model is compared as run."""
+    return replace(request, grappler=False) if isinstance(request, VerifyRequest) and mode == "as_run" else request
+
+
+def _clear(request: object) -> None:
+    """Remove what the first try has half written."""
+    if isinstance(request, ConvertRequest):
+        shutil.rmtree(request.saved_model, ignore_errors=True)

@@ -1,0 +1,123 @@
+"""`kill -9` at a random moment: whom it hits, when, and whether there was still someone to hit."""
+
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from tests.chaos.workers import Process, Worker
+from tests.jobs import descendants, is_alive
+
+Victim = Literal["supervisor", "forkserver", "child", "all"]
+"""``child`` is one that a forkserver has forked for a stage; ``all`` is what ends a container."""
+
+_VICTIMS: Final[tuple[Victim, ...]] = (*("supervisor",) * 9, *("child",) * 5, *("forkserver",) * 3, *("all",) * 3)
+_VICTIM_COMES_S: Final = 5  # to wait for a stage to begin
+_ENDED_S: Final = 10  # for what a dead supervisor leaves to be gone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blow:
+    """Falls `seconds` after an event in the log, or the start, once so many requests were begun.
+
+    One at a child or a forkserver waits until there is one; a child may work for `late_s`.
+    """
+
+    victim: Victim
+    event: str = ""
+    requests: int = 0
+    seconds: float = 0
+    late_s: float = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Struck:
+    """What a blow hit; `survivors` counts the processes that outlived their dead supervisor."""
+
+    victim: Victim
+    landed: bool
+    survivors: int = 0
+
+
+def draw_blow(dice: random.Random, *, requests: int, seconds: float) -> Blow:
+    """Return a blow at one of the first `requests`, if there are any, or within the first `seconds`."""
+    victim, late_s = dice.choice(_VICTIMS), dice.uniform(0, 0.1)
+    if requests and dice.random() < 0.7:
+        return Blow(victim=victim, requests=dice.randint(1, requests), late_s=late_s)
+    return Blow(victim=victim, seconds=dice.uniform(0, seconds), late_s=late_s)
+
+
+def strike(blow: Blow, worker: Worker) -> Struck:
+    """Wait for the moment of a blow and kill."""
+    job = worker.job
+    while job.poll() is None and blow.event and blow.event not in [event["event"] for event in worker.events()]:
+        time.sleep(0.01)
+    start = time.monotonic()
+    while job.poll() is None and (worker.network.begun < blow.requests or time.monotonic() - start < blow.seconds):
+        time.sleep(0.004)
+    family = descendants(job.pid)
+    landed = [pid for pid in _victims(blow, job) if _kill(pid, job)]
+    if blow.victim in ("supervisor", "all") and landed:
+        job.wait()
+        return Struck(victim=blow.victim, landed=True, survivors=survivors(family))
+    return Struck(victim=blow.victim, landed=bool(landed))
+
+
+def _victims(blow: Blow, job: Process) -> list[int]:
+    if blow.victim == "supervisor":
+        return [job.pid]
+    if blow.victim == "all":
+        return [job.pid, *descendants(job.pid)]
+    deadline = time.monotonic() + _VICTIM_COMES_S
+    while job.poll() is None and time.monotonic() < deadline:
+        if found := _forkservers(job.pid) if blow.victim == "forkserver" else _a_child(job.pid, blow.late_s):
+            return found[:1]
+        time.sleep(0.004)
+    return []
+
+
+def _a_child(pid: int, late_s: float) -> list[int]:
+    """Return what has worked for a forkserver for some time."""
+    if children := [child for server in _forkservers(pid) for child in _children(server)]:
+        time.sleep(late_s)
+    return [child for child in children if is_alive(child)]
+
+
+def _forkservers(pid: int) -> list[int]:
+    """Return those of a job; it may have other children."""
+    found = list[int]()
+    for child in _children(pid):
+        with suppress(OSError):
+            found += [child] if b"job.zygote" in Path(f"/proc/{child}/cmdline").read_bytes() else []
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """Return a process's children, at once: whole ``/proc`` takes longer to read than a child may live."""
+    found = list[int]()
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            found += map(int, task.read_text().split())
+    return found
+
+
+def _kill(pid: int, job: Process) -> bool:
+    """Return whether there was a process that lived."""
+    if job.poll() is not None or not is_alive(pid):
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
+
+
+def survivors(family: list[int]) -> int:
+    """Return how many processes do not end with their supervisor."""
+    deadline = time.monotonic() + _ENDED_S
+    while any(map(is_alive, family)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return sum(map(is_alive, family))
