@@ -34,6 +34,8 @@ FROM ${FLAVOUR}
 # Two layers: the large one changes with the lock alone.
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/job /opt/job
+# The sandbox needs libseccomp.so.2, which comes with Debian's apt: another base image without it is told here.
+RUN ["/opt/venv/bin/python", "-c", "import pyseccomp"]
 # A read-only root suits it: everything is compiled, and only /tmp is written, by whatever user it runs as.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/job PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 USER 10001:10001

@@ -42,10 +42,11 @@ def process_all(shop: Workshop, work: Work, options_for: OptionsFor) -> Batch:
 
     `options_for` says what the user says about an artifact that is found in an archive.
     """
-    done, left, intake = Batch(reports=[], left_alone=[]), [artifact for artifact, _ in work], Intake(shop.interrupts)
+    done, left = Batch(reports=[], left_alone=[]), [artifact for artifact, _ in work]
+    shift = _Shift(shop=shop, options_for=options_for, intake=Intake(shop.interrupts), left_alone=done.left_alone)
     try:
         for artifact, said in work:
-            for report in _process(shop, intake, (artifact, said), options_for, done.left_alone):
+            for report in shift.process(artifact, said):
                 done.reports.append(report)
                 if report.error is not None and report.error.exit_code in FATAL:
                     log.error("run_stopped", code=report.error.exit_code, **_named(left[1:]))
@@ -57,39 +58,44 @@ def process_all(shop: Workshop, work: Work, options_for: OptionsFor) -> Batch:
     return done
 
 
-def _process(
-    shop: Workshop,
-    intake: Intake,
-    one: tuple[Artifact, ArtifactOptions],
-    options_for: OptionsFor,
-    left_alone: list[LeftAlone],
-) -> Iterator[ArtifactReport]:
-    """Yield an artifact's report; for an archive those of what it holds, and note what else it holds."""
-    artifact, _ = one
-    if artifact.format is not Format.ARCHIVE:
-        with intake.one():
-            report = pipeline.process(shop, *one)
-        yield report
-        return
-    intake.check()
-    shop.progress.artifact_started(artifact.name)
-    shop.progress.stage(artifact.name, "unpack")
-    with opened(artifact, lambda: shop.ahead.take(artifact).directory, shop.settings, shop.ahead.source.uri) as inside:
-        work = [_with_options(found, options_for) for found in inside.listing.artifacts]
-        left_alone += inside.listing.left_alone
-        shop.progress.archive_opened(artifact.name, len(work))
-        if not inside.has_failed:
-            log.info(
-                "archive_opened",
-                archive=artifact.name,
-                artifacts=len(work),
-                left_alone=len(inside.listing.left_alone),
-            )
-        ahead = shop.ahead.within(inside.storage, [found for found, _ in work])
-        for found, its in work:
-            with intake.one():
-                report = pipeline.process(replace(shop, ahead=ahead), found, its)
-            yield report
+@dataclass(frozen=True, kw_only=True)
+class _Shift:
+    """What processes one artifact after another; what archives hold beside models goes to `left_alone`."""
+
+    shop: Workshop
+    options_for: OptionsFor
+    intake: Intake
+    left_alone: list[LeftAlone]
+
+    def process(self, artifact: Artifact, said: ArtifactOptions) -> Iterator[ArtifactReport]:
+        """Yield an artifact's report; for an archive those of what it holds."""
+        if artifact.format is Format.ARCHIVE:
+            yield from self._open(artifact)
+        else:
+            yield self._process_one(self.shop, artifact, said)
+
+    def _open(self, archive: Artifact) -> Iterator[ArtifactReport]:
+        self.intake.check()
+        shop = self.shop
+        shop.progress.artifact_started(archive.name)
+        shop.progress.stage(archive.name, "unpack")
+        with opened(
+            archive, lambda: shop.ahead.take(archive).directory, shop.settings, shop.ahead.source.uri
+        ) as inside:
+            listing = inside.listing
+            self.left_alone.extend(listing.left_alone)
+            shop.progress.archive_opened(archive.name, len(listing.artifacts))
+            if not inside.has_failed:
+                counts = {"artifacts": len(listing.artifacts), "left_alone": len(listing.left_alone)}
+                log.info("archive_opened", archive=archive.name, **counts)
+            work = [_with_options(found, self.options_for) for found in listing.artifacts]
+            within = replace(shop, ahead=shop.ahead.within(inside.storage, [found for found, _ in work]))
+            for found, said in work:
+                yield self._process_one(within, found, said)
+
+    def _process_one(self, shop: Workshop, artifact: Artifact, said: ArtifactOptions) -> ArtifactReport:
+        with self.intake.one():
+            return pipeline.process(shop, artifact, said)
 
 
 def _with_options(artifact: Artifact, options_for: OptionsFor) -> tuple[Artifact, ArtifactOptions]:

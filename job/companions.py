@@ -42,8 +42,8 @@ def with_texts(survey: Survey, artifacts: Sequence[Artifact]) -> Iterator[Artifa
         texts[home] = sorted(below, key=lambda stored: (stored.key.count("/"), stored.key))[:_TEXT_COUNT]
     for artifact in artifacts:
         beside = texts.get(_home(artifact), []) if _has_texts(artifact) else []
-        objects = sorted({*artifact.objects, *beside}, key=lambda stored: stored.key)
-        yield replace(artifact, objects=tuple(objects))
+        objects = sorted({*artifact.objects, *beside}, key=lambda stored: stored.key) if beside else ()
+        yield replace(artifact, objects=tuple(objects)) if beside else artifact
 
 
 def architecture_of(survey: Survey, weights: StoredObject) -> tuple[StoredObject, ...]:

@@ -57,7 +57,7 @@ class Kind(str, Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
     """What `sniff` found: the kind, and what is wrong with it.
 

@@ -124,7 +124,7 @@ def _artifact(
         name=survey.name(entry),
         format=format_,
         entry=entry,
-        objects=tuple(sorted(objects, key=lambda stored: stored.key)),
+        objects=tuple(sorted({*objects}, key=lambda stored: stored.key)),
         problem=problem,
     )
 

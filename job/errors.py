@@ -13,7 +13,7 @@
     └─ Transient                worth another try, perhaps elsewhere
        ├─ Internal         70   a bug of ours
        ├─ LocalIOError     71   disk full, read-only or unreadable file system
-       ├─ DeviceError      73   no GPU where one is required
+       ├─ DeviceError      73   no GPU where one is required, or a kernel that cannot confine
        ├─ StorageError     74   the store failed after all retries
        ├─ Interrupted      75   a signal or deadline came with work left
        └─ CredentialsExpired 77 and could not be refreshed
@@ -136,7 +136,7 @@ class LocalIOError(Transient):
 
 
 class DeviceError(Transient):
-    """A GPU is required and none can be used."""
+    """The machine lacks what is required: a GPU that can be used, or a kernel that confines workers."""
 
     exit_code = 73
     code_name = "device"

@@ -1,6 +1,7 @@
 """The shapes by which TensorFlow's messages are told apart, and ONNX's from them."""
 
 import re
+import sys
 from itertools import islice
 from typing import Final
 
@@ -73,7 +74,7 @@ def first_nodes(seen: Walk) -> tuple[str, ...]:
     """Return the first whole nodes of a GraphDef, each as ``name op``."""
     bodies = (field.body for field in seen.fields if field.number == 1 and not field.is_cut)
     texts = ({part.number: text_of(part) for part in walk(body).fields[:2]} for body in islice(bodies, _NODES_KEPT))
-    return tuple(f"{text.get(1, '')} {text.get(2, '')}" for text in texts)
+    return tuple(sys.intern(f"{text.get(1, '')} {text.get(2, '')}") for text in texts)
 
 
 def first_nodes_of_text(head: bytes) -> tuple[str, ...]:

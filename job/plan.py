@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -40,8 +41,9 @@ def deciding(settings: Settings, options: ArtifactOptions, device: DeviceReport)
     return {"options": _by_content(options), "settings": said | {"device": device.device}}
 
 
+@cache
 def versions() -> dict[str, str]:
-    """Return the versions that decide a result, without importing what they are of."""
+    """Return the versions that decide a result, without importing what they are of; asked for with each artifact."""
     return {"tf1lift": version("tf1lift"), "tensorflow": tensorflow_version()}
 
 

@@ -17,7 +17,7 @@ from job.records import Artifact, ArtifactOptions, DeviceReport, Format
 from job.requests import DeviceRequest
 from job.settings import Settings
 from job.storage.base import Storage
-from job.workers import Forkserver
+from job.workers import Crashed, Forkserver
 
 log = structlog.get_logger()
 
@@ -128,9 +128,8 @@ def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:
 
     Raises `DeviceError` where a GPU is required and cannot be used, and where asking for it ends the worker.
     """
-    request = DeviceRequest(device=settings.device)
     try:
-        device, _ = forkserver.run("probe_device", request, DeviceReport, timeout_s=settings.stage_timeout_s)
+        device = _probed(forkserver, settings)
     except Poison as error:
         remedy = "check driver and CUDA libraries, or choose --device cpu"
         raise DeviceError(f"no device could be found: {error.what}", remedy=remedy) from error
@@ -138,6 +137,16 @@ def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:
     if settings.device == "auto" and device.device == "cpu":
         log.warning("no_gpu", cause="TensorFlow sees no GPU: models run on the CPU", remedy="see --device gpu")
     return device
+
+
+def _probed(forkserver: Forkserver, settings: Settings) -> DeviceReport:
+    """Return what a worker finds; one that was killed says nothing of the device, and another one looks."""
+    request, timeout_s = DeviceRequest(device=settings.device), settings.stage_timeout_s
+    try:
+        return forkserver.run("probe_device", request, DeviceReport, timeout_s=timeout_s)[0]
+    except Crashed as error:
+        log.warning("stage_retried", stage="probe_device", reason=str(error))
+    return forkserver.run("probe_device", request, DeviceReport, timeout_s=timeout_s)[0]
 
 
 def _pulled(settings: Settings, name: str, scratch: Path) -> str:

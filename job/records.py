@@ -31,7 +31,7 @@ class Format(str, Enum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
     """One object of a store; `key` is relative to the store's root and uses ``/``.
 
@@ -59,7 +59,7 @@ class Digest:
     verified_by: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """One TF1 model found under the source.
 
@@ -81,7 +81,7 @@ class Artifact:
         return sum(stored.size_bytes for stored in self.objects)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeftAlone:
     """An object that is no part of any artifact, and why."""
 

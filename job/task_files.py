@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from job.storage.files import local_io
+
 LOG_BYTES: Final = 16 * 2**20
 """A log that has grown beyond this is begun anew; what is said last counts."""
 
@@ -25,13 +27,14 @@ class NoRecord(Exception):
 
 
 class TaskFiles(AbstractContextManager["TaskFiles"]):
-    """A directory of one task's own, which ends with it."""
+    """A directory of one task's own, which ends with it; to make it raises `LocalIOError`."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.result, self.log = directory / "result", directory / "log"
-        directory.mkdir()
-        self._log = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with local_io(directory):
+            directory.mkdir()
+            self._log = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -25,6 +25,7 @@ import yaml
 
 from tests import hostile
 from tests.jobs import GOLDENS, ROOT
+from tests.manifests import render
 
 INDEXES: Final = 8
 POISON: Final = "poison/endless.pbtxt"
@@ -72,15 +73,13 @@ def overlay(data: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def render(kustomization: dict[str, Any], home: Path) -> dict[str, Any]:
+def rendered(kustomization: dict[str, Any], home: Path) -> dict[str, Any]:
     """Return the objects of an overlay beside those of ``k8s/``, by kind."""
     shutil.copytree(ROOT / "k8s", home / "k8s")
     folder = home / "k8s/overlays/rehearsed"
     folder.mkdir()
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    command = [shutil.which("kubectl") or "kubectl", "kustomize", str(folder)]
-    rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return {document["kind"]: document for document in yaml.safe_load_all(rendered)}
+    return render(folder)
 
 
 def decide(job: Any, code: int, *, is_drained: bool = False) -> Action:
@@ -220,7 +219,7 @@ def rehearse(image: str, home: Path, drained: int | None = None) -> list[Index]:
         "JOB_LOG_FORMAT": "json",
         "JOB_STAGE_TIMEOUT_S": "20",
     }
-    return Cluster(render(overlay(data, variables), home), image, home, drained).run()
+    return Cluster(rendered(overlay(data, variables), home), image, home, drained).run()
 
 
 def table(done: Sequence[Index], summaries: Mapping[int, Mapping[str, object]]) -> Iterator[str]:

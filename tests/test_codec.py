@@ -69,7 +69,7 @@ def test_equal_records_have_equal_text() -> None:
 def test_whatever_holds_records_can_be_written() -> None:
     """Mappings and tuples of records, as options are, need no record around them."""
     assert codec.dumps({"b": (Format.KERAS_H5, math.nan), "a": StoredObject(key="k", size_bytes=1)}) == (
-        '{"a":{"etag":"","key":"k","size_bytes":1},"b":["keras_h5","nan"]}'
+        '{"a":{"etag":"","key":"k","modified_s":0.0,"sha256":"","size_bytes":1},"b":["keras_h5","nan"]}'
     )
 
 

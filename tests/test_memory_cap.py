@@ -41,7 +41,7 @@ def machine(tmp_path: Path, membership: str, files: dict[str, str], gib: int = 1
 def test_limit_is_the_smallest_that_holds(
     tmp_path: Path, membership: str, files: dict[str, str], limit_gib: int
 ) -> None:
-    """Both versions of control groups, any level of them, or the machine; a container sees its own group as the root."""
+    """Both versions of control groups, any level of them, or the machine; a container sees its group as the root."""
     assert machine(tmp_path, membership, files) == limit_gib * GIB
 
 

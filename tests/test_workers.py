@@ -308,6 +308,6 @@ def test_interrupt_ends_the_worker_and_the_forkserver(forkserver: Forkserver, mo
     monkeypatch.setattr(Watch, "look", interrupt)
     with pytest.raises(KeyboardInterrupt):
         order(forkserver, "hang")
-    assert not is_alive(looks[0])
+    await_(lambda: not is_alive(looks[0]))
     monkeypatch.undo()
     assert order(forkserver).pid

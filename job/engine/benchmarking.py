@@ -14,6 +14,7 @@ from job import latency
 from job.efforts import BATCHES, BUDGETS_S
 from job.engine import runtime
 from job.engine.assembling import read_source
+from job.engine.run_errors import message_of
 from job.engine.runners import Baseline, Candidate
 from job.engine.samples.making import Sample, candidates, recorded
 from job.engine.source_graph import SourceGraph
@@ -103,13 +104,15 @@ def _samples(source: SourceGraph, signature: Signature, request: BenchmarkReques
 
 
 def _measured(contest: Contest, load_ms: dict[str, float], request: BenchmarkRequest) -> BenchmarkResult:
+    ends = list[str]()
     sizes = _sizes(contest.signature, request)
-    first_call_ms = dict(zip(("baseline", "candidate"), map(_timed_ms, contest.at(sizes[0])), strict=True))
-    measurements = tuple(_sweep(contest, sizes, request))
+    first, first_call_ms = _fitting(contest, sizes[0], ends)
+    sizes = sizes if first == sizes[0] else (first,) if first else ()
+    measurements = tuple(_sweep(contest, sizes, request, ends))
     stable = bool(measurements) and all(one.stable for one in measurements)
     return BenchmarkResult(
         verdict="measured" if stable else "unstable" if measurements else "not_run",
-        reason="" if measurements else "no batch size could be run",
+        reason="; ".join(ends),
         signature=contest.signature.key,
         measurements=measurements,
         load_ms=load_ms,
@@ -118,21 +121,39 @@ def _measured(contest: Contest, load_ms: dict[str, float], request: BenchmarkReq
     )
 
 
-def _sweep(contest: Contest, sizes: Sequence[int], request: BenchmarkRequest) -> Iterator[BatchMeasurement]:
-    throughputs = list[float]()
+def _sweep(
+    contest: Contest, sizes: Sequence[int], request: BenchmarkRequest, ends: list[str]
+) -> Iterator[BatchMeasurement]:
+    """Measure size after size; why there are no more goes to `ends`."""
+    throughputs = dict[int, float]()
     for size in sizes:
-        baseline, candidate = contest.at(size)
-        try:
-            baseline(), candidate()
-        except (tf.errors.OpError, ValueError):
-            return  # the batch is fixed, or memory ended: what was measured stays
+        fitting, _ = _fitting(contest, size, ends)
+        if not fitting or fitting in throughputs:
+            return
         measured = latency.measure_interleaved(
-            baseline, candidate, batch_size=size, budget_s=BUDGETS_S[request.effort], seed=request.seed
+            *contest.at(fitting), batch_size=fitting, budget_s=BUDGETS_S[request.effort], seed=request.seed
         )
         yield measured
-        throughputs.append(measured.candidate.throughput_per_s)
-        if latency.saturated(throughputs):
+        throughputs[fitting] = measured.candidate.throughput_per_s
+        if fitting < size or latency.saturated([*throughputs.values()]):
             return
+
+
+def _fitting(contest: Contest, size: int, ends: list[str]) -> tuple[int, dict[str, float]]:
+    """Return the largest of a size, its half and so on that memory holds, and what each side's call took, in ms.
+
+    That size is 0 where none is held, or the graph refuses: its batch may be fixed inside.
+    """
+    if not size:
+        return 0, {}
+    try:
+        return size, dict(zip(("baseline", "candidate"), map(_timed_ms, contest.at(size)), strict=True))
+    except tf.errors.ResourceExhaustedError as error:
+        ends.append(f"memory ends at batch {size}: {message_of(error)}")
+        return _fitting(contest, size // 2, ends)
+    except (tf.errors.OpError, ValueError) as error:
+        ends.append(f"batch {size} does not run: {message_of(error)}")
+        return 0, {}
 
 
 def _sizes(signature: Signature, request: BenchmarkRequest) -> Sequence[int]:

@@ -18,9 +18,9 @@ LARGEST_FILE: Final = 0.9
 
 def prepare() -> None:
     """Load what confining needs, once for all children: to find the libraries, Python starts programs."""
-    landlockpy.abi_version()
-    with suppress(OSError):
-        seccomp.library()
+    for load in (landlockpy.abi_version, seccomp.library):
+        with suppress(OSError):
+            load()
 
 
 def confine(confinement: Confinement) -> None:
@@ -64,4 +64,7 @@ def _limit_files(scratch: str) -> None:
     """Bound a single file; how many processes a user has is the container's business, and open files harm nobody."""
     disk = os.statvfs(scratch)
     limit = int(disk.f_bavail * disk.f_frsize * LARGEST_FILE)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if most != resource.RLIM_INFINITY:  # a bound that we were given is ours to lower alone
+        limit = min(limit, most)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -44,7 +44,7 @@ _held = list[int]()
 
 
 def usable_version() -> int:
-    """Return the version of Landlock's rights that this kernel has, at most `NEWEST`; raises `OSError` below `OLDEST`."""
+    """Return the version of Landlock's rights that this kernel has, or `NEWEST`; raises `OSError` below `OLDEST`."""
     found = landlockpy.abi_version()
     if found < OLDEST:
         raise OSError(f"the kernel has version {found}, and {OLDEST} is wanted")

@@ -1,6 +1,7 @@
 """What this machine can confine: tried in a process of its own, before any work."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from job.sandbox.confinement import OFF, Sandbox, Setting
 log = structlog.get_logger()
 
 TIMEOUT_S: Final = 30
+PASSED_ON: Final = ("PATH", "HOME", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 REMEDY: Final = (
     "run on Linux 5.19 or newer with Landlock enabled and let the container's seccomp profile allow landlock_* and "
     "seccomp, or accept less with --sandbox best-effort"
@@ -40,7 +42,8 @@ def rehearse() -> tuple[Sandbox, str]:
     command = [sys.executable, "-m", "job.sandbox"]
     root = Path(__file__).parent.parent.parent
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, timeout=TIMEOUT_S, check=True)
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}  # and no credentials
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=TIMEOUT_S, check=True)
         told = json.loads(done.stdout)
         return Sandbox(landlock=int(told["landlock"]), seccomp=bool(told["seccomp"])), str(told["missing"])
     except (OSError, subprocess.SubprocessError, ValueError, LookupError) as error:

@@ -22,7 +22,7 @@ DENIED: Final = {
         "shmget shmat shmctl semget semctl semop semtimedop msgget msgctl msgsnd msgrcv mq_open mq_unlink"
     ),
     "change what Landlock does not guard: modes, owners, times, attributes; make links and devices": (
-        "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat setxattr "
+        "chmod fchmod fchmodat chown fchown lchown fchownat utime utimes futimesat utimensat setxattr "
         "lsetxattr fsetxattr removexattr lremovexattr fremovexattr truncate link linkat symlink symlinkat mknod mknodat"
     ),
     "run programs in the kernel, or hand it work behind this filter's back": (
@@ -42,7 +42,7 @@ DENIED: Final = {
 }
 """System calls by what they would let a model do."""
 
-NEWER: Final = {"setxattrat": 463, "removexattrat": 466, "open_tree_attr": 467, "file_setattr": 469}
+NEWER: Final = {"fchmodat2": 452, "setxattrat": 463, "removexattrat": 466, "open_tree_attr": 467, "file_setattr": 469}
 """Those of them that a libseccomp of today may not know; since 424, all architectures number alike."""
 
 DENIED_ON_CPU: Final = "execve execveat fork vfork memfd_create"

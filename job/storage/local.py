@@ -1,5 +1,6 @@
 """A directory as a store."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -55,8 +56,10 @@ class LocalStorage:
         source = self._readable(stored.key)
         for _ in range(_TRIES):
             with suppress(_Changed), local_io(path):
-                digest = save(path, _source_chunks(source), key=stored.key, durable=False)
-                return _compared(digest, stored, source)
+                if not stored.sha256:
+                    return save(path, _source_chunks(source), key=stored.key, durable=False)
+                chunks = _compared(_source_chunks(source), stored, source)
+                return replace(save(path, chunks, key=stored.key, durable=False), verified_by=("sha256",))
         raise BadInput(
             f"the file changed during each of {_TRIES} reads", where=str(source), remedy="run again when it is complete"
         )
@@ -192,12 +195,15 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result:
         return entry.stat(follow_symlinks=False)
 
 
-def _compared(digest: Digest, stored: StoredObject, source: Path) -> Digest:
-    """Return the digest with what has verified it; raises `BadInput` where it is not the one that a user told."""
-    if stored.sha256 not in ("", digest.sha256):
-        what = f"the file is damaged: its sha256 is {digest.sha256}, and {stored.sha256} was expected"
+def _compared(chunks: Iterator[bytes], stored: StoredObject, source: Path) -> Iterator[bytes]:
+    """Pass on a file's bytes; raises `BadInput` at their end if they are not those that a user told of."""
+    hasher = hashlib.sha256()
+    for chunk in chunks:
+        hasher.update(chunk)
+        yield chunk
+    if hasher.hexdigest() != stored.sha256:
+        what = f"the file is damaged: its sha256 is {hasher.hexdigest()}, and {stored.sha256} was expected"
         raise BadInput(what, where=str(source), remedy="copy it again, or correct the checksum that is kept of it")
-    return replace(digest, verified_by=("sha256",)) if stored.sha256 else digest
 
 
 class _Changed(Exception):

@@ -118,8 +118,14 @@ class S3Storage:
         with self._errors("PutObject", key), suppress(Changed):
             for stored in self.list(plain(key)):
                 if stored.key == key and b"".join(self._body(stored).chunks()) == old:
-                    return self._put_if({"IfMatch": stored.etag} if self._creates_only else {}, key, new)
+                    return self._put_over(stored.etag, key, new)
         return False
+
+    def _put_over(self, etag: str, key: str, data: bytes) -> bool:
+        if not self._creates_only:
+            return self._put_if({}, key, data)
+        written = (etag, etag.strip('"'))  # Ceph compares with the bare ETag, though it lists a quoted one
+        return any(self._put_if({"IfMatch": one}, key, data) for one in written)
 
     def unfinished(self) -> Iterator[Unfinished]:
         """See `Storage`; these are uploads in parts."""

@@ -4,7 +4,6 @@ python -m tests.chaos.campaign needs an S3 server: see scripts/chaos.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from collections import Counter
@@ -13,13 +12,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import chain
 from pathlib import Path
 from statistics import median
-from typing import Final
 
 from job import codec
 from tests.chaos.rounds import Played, Round, draw_round, play
-from tests.chaos.shelves import Bucket
-
-ENDPOINT_VARIABLE: Final = "TF1LIFT_TEST_S3_ENDPOINT"
+from tests.chaos.shelves import Bucket, server
 
 
 def plan(*, rounds: int, tensorflow_rounds: int, seed: int) -> list[Round]:
@@ -110,7 +106,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="six rounds, without TensorFlow")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, metavar="ROUND", help="this round alone, again")
-    parser.add_argument("--parallel", type=int, default=2)
+    parser.add_argument("--parallel", type=int, default=3)
     parser.add_argument("--state", type=Path, default=None, help="a file; rounds that it holds are not played again")
     said = parser.parse_args()
     counts = (6, 0) if said.short else (said.rounds, said.tensorflow_rounds)
@@ -123,11 +119,11 @@ def _campaign(rounds: Sequence[Round], parallel: int, state: Path) -> int:
     done = played_in(state)
     left = [told for told in rounds if told.seed not in {each.seed for each in done}]
     say(f"{len(left)} of {len(rounds)} rounds are left; they are kept in {state}")
-    for played in run(left, os.environ[ENDPOINT_VARIABLE], parallel=parallel, state=state):
+    for played in run(left, server(), parallel=parallel, state=state):
         hit = ", ".join(one.victim for one in played.struck if one.landed)
         say(f"round {played.number} seed {played.seed}: codes {played.codes}, killed: {hit or 'none'}")
-        for violation in played.violations:
-            say(f"  WRONG {violation}")
+        for line in (*played.reasons, *(f"WRONG {violation}" for violation in played.violations)):
+            say(f"  {line}")
         done.append(played)
     for line in table(done):
         say(line)

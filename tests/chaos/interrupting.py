@@ -4,7 +4,6 @@ python -m tests.chaos.interrupting needs an S3 server: see scripts/interrupt-sta
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -19,11 +18,11 @@ from typing import Final
 
 from job import codec
 from tests.chaos.blows import survivors
-from tests.chaos.campaign import ENDPOINT_VARIABLE, say
+from tests.chaos.campaign import say
 from tests.chaos.checks import Reader
 from tests.chaos.lots import PROGRAMS, Engine, two_goldens, two_small
 from tests.chaos.proxy import CALM, Chances, dice_of
-from tests.chaos.shelves import Bucket, Shelf
+from tests.chaos.shelves import Bucket, Shelf, server
 from tests.chaos.stages import PAUSE_VARIABLE
 from tests.chaos.workers import Worker, working
 from tests.jobs import descendants
@@ -210,7 +209,7 @@ def main() -> None:
     parser.add_argument("--tensorflow-times", type=int, default=2)
     parser.add_argument("--short", action="store_true", help="once in each phase, without TensorFlow")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--parallel", type=int, default=2)
+    parser.add_argument("--parallel", type=int, default=3)
     parser.add_argument("--state", type=Path, default=None, help="a file; what it holds is not done again")
     said = parser.parse_args()
     times = (1, 0) if said.short else (said.times, said.tensorflow_times)
@@ -224,7 +223,7 @@ def _campaign(todo: Sequence[Told], parallel: int, state: Path) -> int:
     done = [codec.loads(line, Ended) for line in lines if line.endswith("\n")]
     left = [told for told in todo if told not in {one.told for one in done}]
     say(f"{len(left)} of {len(todo)} signals are left; they are kept in {state}")
-    for ended in run(left, os.environ[ENDPOINT_VARIABLE], parallel=parallel, state=state):
+    for ended in run(left, server(), parallel=parallel, state=state):
         say(f"{ended.told}: code {ended.stopped.code} after {ended.stopped.wall_s} s, after {ended.stopped.last}")
         for violation in ended.violations:
             say(f"  WRONG {violation}")

@@ -29,7 +29,7 @@ _EXPLAINED: Final[Mapping[Victim, tuple[int, ...]]] = {
     "supervisor": (-9,),
     "all": (-9,),
     "forkserver": (*_UNHARMED, 70),
-    "child": (*_UNHARMED, 73),  # one that looked for the device
+    "child": _UNHARMED,
 }
 
 
@@ -55,7 +55,7 @@ class Midway:
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
-    """What came of a round; `violations` is empty where all held."""
+    """What came of a round; `violations` is empty where all held, and `reasons` are those of artifacts that failed."""
 
     number: int
     seed: int
@@ -68,6 +68,7 @@ class Played:
     readings: int
     again_s: float
     violations: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
 
 
 def draw_round(number: int, seed: int, engine: Engine = "fake") -> Round:
@@ -157,6 +158,7 @@ def _played(
         readings=reader.readings,
         again_s=again_s,
         violations=tuple(violations),
+        reasons=tuple(reason[:200] for worker in workers for reason in worker.reasons()),
     )
 
 

@@ -1,14 +1,24 @@
 """What lies at a source or a destination, seen past the job, its code and any proxy."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import uuid4
 
 import boto3
 from botocore.config import Config
+
+ENDPOINT_VARIABLE: Final = "TF1LIFT_TEST_S3_ENDPOINT"
+
+
+def server() -> str:
+    """Return the URL of the S3 server that the environment names; ends the program where it names none."""
+    if ENDPOINT_VARIABLE not in os.environ:
+        sys.exit(f"{ENDPOINT_VARIABLE} is not set; scripts/with-s3 starts a server and sets it")
+    return os.environ[ENDPOINT_VARIABLE]
 
 
 class Shelf(Protocol):

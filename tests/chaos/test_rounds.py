@@ -1,17 +1,16 @@
 """A short form of scripts/chaos: two jobs at the same artifacts, killed at random moments, and one more run."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.blows import Blow, Victim
-from tests.chaos.campaign import ENDPOINT_VARIABLE, plan, played_in, run, table
+from tests.chaos.campaign import plan, played_in, run, table
 from tests.chaos.lots import one_of_each
 from tests.chaos.proxy import STORM
 from tests.chaos.rounds import Round, draw_round, play
-from tests.chaos.shelves import Bucket, Folder
+from tests.chaos.shelves import Bucket, Folder, server
 
 pytest_plugins = ["tests.storage.stores"]
 pytestmark = pytest.mark.slow
@@ -67,7 +66,7 @@ def test_job_behind_a_bad_network_is_killed(endpoint: str, tmp_path: Path) -> No
 @pytest.mark.usefixtures("server_uri")
 def test_short_campaign_can_be_stopped_and_gone_on_with(tmp_path: Path) -> None:
     """Two workers at a real S3 server, twice; what is in the state file is not played again."""
-    endpoint, state = os.environ[ENDPOINT_VARIABLE], tmp_path / "state"
+    endpoint, state = server(), tmp_path / "state"
     rounds = plan(rounds=2, tensorflow_rounds=0, seed=3)
     played = list(run(rounds, endpoint, parallel=2, state=state))
     assert [one.violations for one in played] == [(), ()]

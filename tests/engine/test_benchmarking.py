@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from job import latency
+from job.efforts import BUDGETS_S
 from job.engine import benchmarking, runtime
 from job.engine.benchmarking import Contest, benchmark
 from job.engine.runners import Baseline
-from job.records import ArtifactOptions
-from job.requests import BenchmarkRequest
+from job.records import ArtifactOptions, Format, Signature
+from job.requests import BenchmarkRequest, SourceRequest
 from job.results import BenchmarkResult
 from tests.engine.models import Saver, converted, ref, request_of, v1
 
@@ -17,8 +19,8 @@ from tests.engine.models import Saver, converted, ref, request_of, v1
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure for moments, and leave this process's set-up as the other tests need it."""
-    monkeypatch.setitem(benchmarking.BUDGETS_S, "quick", 0.3)
-    monkeypatch.setattr(runtime, "configure", lambda *_: None)
+    monkeypatch.setitem(BUDGETS_S, "quick", 0.3)
+    monkeypatch.setattr(runtime, "configure", lambda *_, **__: None)
 
 
 def measured(saved: Saver, tmp_path: Path, build: Any, **options: Any) -> BenchmarkResult:
@@ -90,3 +92,39 @@ def test_model_without_a_sample_is_not_measured(saved: Saver, tmp_path: Path) ->
     result = measured(saved, tmp_path, build)
     assert (result.verdict, result.measurements) == ("not_run", ())
     assert result.reason
+
+
+@pytest.mark.parametrize(
+    ("holds", "sizes", "measured_", "said"),
+    [
+        (4, (2, 9), [2, 4], ["memory ends at batch 9: OOM when allocating"]),
+        (4, (9,), [4], ["memory ends at batch 9: OOM when allocating"]),
+        (4, (4, 8), [4], ["memory ends at batch 8: OOM when allocating"]),
+        (1, (8, 16), [1], ["batch 8: OOM", "batch 4: OOM", "batch 2: OOM"]),
+        (0, (2,), [], ["batch 2: OOM", "batch 1: OOM"]),
+    ],
+)
+def test_batch_that_memory_does_not_hold_is_halved(
+    monkeypatch: pytest.MonkeyPatch, holds: int, sizes: tuple[int, ...], measured_: list[int], said: list[str]
+) -> None:
+    """Where memory ends is said beside the figures; the sweep goes on at the half, and ends with that."""
+
+    def at(_: Contest, batch: int) -> Any:
+        def call() -> None:
+            if batch > holds:
+                raise tf.errors.ResourceExhaustedError(None, None, f"OOM when allocating tensor with shape[{batch},9]")
+
+        return call, call
+
+    monkeypatch.setattr(Contest, "at", at)
+    monkeypatch.setattr(latency, "saturated", lambda _: False)
+    monkeypatch.setattr(benchmarking, "_sizes", lambda *_: sizes)
+    signature = Signature(key="s", inputs=(), outputs=())
+    contest = Contest(signature=signature, baseline=Any, candidate=Any, sample=Any)  # type: ignore[arg-type]
+    source = SourceRequest(format=Format.GRAPH_DEF, directory="d", entry="e")
+    result = benchmarking._measured(
+        contest, {}, BenchmarkRequest(source=source, saved_model="s", effort="quick", device="cpu")
+    )
+    assert [one.batch_size for one in result.measurements] == measured_
+    assert all(part in result.reason for part in said)
+    assert (result.verdict == "not_run") == (not measured_)

@@ -45,7 +45,7 @@ def test_op_that_ran_elsewhere_is_a_device_error(monkeypatch: pytest.MonkeyPatch
 def test_session_is_set_up_like_the_worker(
     monkeypatch: pytest.MonkeyPatch, mode: runtime.Mode, *, grappler: bool, off: bool
 ) -> None:
-    """An exact session has no Grappler; one as run has a user's defaults, or all but Grappler where that does not end."""
+    """An exact session has no Grappler; one as run has a user's defaults, or all but Grappler."""
     options: dict[str, bool] = {}
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *_: None)
     monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", options.update)

@@ -1,5 +1,6 @@
 """A campaign: mutants in batches, each batch one run of the job, and what became of every mutant in a file of lines."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from job.errors import ERRORS
 from tests.fuzz.mutants import Mutant, mutant
+from tests.fuzz.seeds import files_of
 from tests.jobs import JOB, environment
 
 CONTRACT: Final = frozenset({0, *(error.exit_code for error in ERRORS)})
@@ -111,7 +113,12 @@ def _run(place: Path) -> int:
 
 def _manifest(mutants: Iterable[Mutant]) -> str:
     """Tell the digests of the undamaged files of those mutants whose digests are known."""
-    return json.dumps({"artifacts": []})  # YAML holds JSON
+    entries = [{"match": one.name, "sha256": _digests(one)} for one in mutants if one.is_known]
+    return json.dumps({"artifacts": entries})  # YAML holds JSON
+
+
+def _digests(one: Mutant) -> dict[str, str]:
+    return {f"{one.name}/{key}": hashlib.sha256(data).hexdigest() for key, data in files_of(one.seed).items()}
 
 
 def _said(place: Path) -> dict[str, tuple[str, str]]:

@@ -37,7 +37,7 @@ def _run(guard: Guard, good: int, sandbox: str, out: Path | None) -> bool:
     finally:
         shutil.rmtree(home, ignore_errors=True)
     figures = figures_of(outcome)
-    print(json.dumps(figures, indent=2))
+    print(json.dumps(figures, indent=2))  # noqa: T201 - what a script is for
     if out:
         out.mkdir(parents=True, exist_ok=True)
         (out / f"hostile-{guard}.json").write_text(json.dumps(figures, indent=2))

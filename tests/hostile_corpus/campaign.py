@@ -35,7 +35,7 @@ class Outcome:
 
     @property
     def surprises(self) -> list[str]:
-        """Return what a hostile artifact ended with, where that is not foreseen; with the sandbox alone all codes are."""
+        """Return what hostile artifacts ended with that is not foreseen; with the sandbox alone every code is."""
         return [
             f"{case.name}: {code}, not {sorted(case.codes)}"
             for case in self.cases

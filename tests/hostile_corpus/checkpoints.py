@@ -42,7 +42,7 @@ def _case(name: str, tries: str, index: bytes, codes: frozenset[int] = BAD, data
 
 
 def _of(entries: Mapping[bytes, bytes]) -> bytes:
-    return table({b"": header()} | entries)
+    return table({b"": header(), **entries})
 
 
 def _sparse(directory: Path, _: Outside) -> None:

@@ -249,6 +249,12 @@ def _meta(directory: Path, outside: Outside) -> None:
     (directory / "checkpoint").write_text(f"model_checkpoint_path: {quoted(outside.path('secret'))}\n")
 
 
+def _with_library(directory: Path, _: Outside) -> None:
+    """Write a graph with an op of a library that lies beside it."""
+    (directory / "ops.so").write_bytes(b"\x7fELF" + bytes(60))
+    (directory / "graph.pbtxt").write_text(INPUT + node("y", "MyOwnOp", "x", T=FLOAT))
+
+
 CASES: Final = (
     *_keras_cases(),
     Case(name="asset_up", tries="reads a file outside", codes=REFUSED, write=_asset("../../../secret")),
@@ -260,10 +266,7 @@ CASES: Final = (
         name="op_library",
         tries="loads a library of its own",
         codes=BAD,
-        write=lambda directory, _: (
-            (directory / "ops.so").write_bytes(b"\x7fELF" + bytes(60)),
-            (directory / "graph.pbtxt").write_text(INPUT + node("y", "MyOwnOp", "x", T=FLOAT)),
-        )[0],
+        write=_with_library,
     ),
     *(
         Case(name=name, tries=tries, codes=codes, write=written(file, data))

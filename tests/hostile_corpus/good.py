@@ -40,7 +40,7 @@ def write_good(source: Path, count: int) -> list[str]:
     """Write so many models below a directory; returns the directories that they lie in."""
     names = [f"good_{number:03}" for number in range(count)]
     for number, name in enumerate(names):
-        chance = Random(number)
+        chance = Random(number)  # noqa: S311 - the same weights every time
         (source / name).mkdir(parents=True)
         _FORMATS[number % len(_FORMATS)](source / name, tuple(chance.uniform(-1, 1) for _ in range(4)))
     return names

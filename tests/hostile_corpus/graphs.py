@@ -124,7 +124,10 @@ _CYCLE: Final = (
 _IN_FUNCTION: Final = library(
     function("ring", node("a", "AddV2", "x", "b:y:0", T=FLOAT) + node("b", "Neg", "a:z:0", T=FLOAT), "b:y:0")
 ) + calling("ring")
-_PLACEHOLDER: Final = 'node { name: "x" op: "Placeholder" attr { key: "dtype" value { %s } } attr { key: "shape" value { shape { %s } } } }'
+_PLACEHOLDER: Final = (
+    'node { name: "x" op: "Placeholder" attr { key: "dtype" value { %s } } '
+    'attr { key: "shape" value { shape { %s } } } }'
+)
 _OUTPUT: Final = node("y", "Neg", "x", T=FLOAT)
 
 _FRAMES: Final[dict[str, tuple[str, frozenset[int], str | bytes | Callable[[Outside], str]]]] = {
@@ -174,7 +177,8 @@ _FRAMES: Final[dict[str, tuple[str, frozenset[int], str | bytes | Callable[[Outs
         "runs elsewhere",
         frozenset({0, 40}),
         INPUT
-        + 'node { name: "y" op: "Neg" input: "x" device: "/job:worker/task:7" attr { key: "T" value { type: DT_FLOAT } } }',
+        + 'node { name: "y" op: "Neg" input: "x" device: "/job:worker/task:7" '
+        + 'attr { key: "T" value { type: DT_FLOAT } } }',
     ),
     "python_in_a_name": (
         "is run as code",

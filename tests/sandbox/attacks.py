@@ -157,6 +157,7 @@ ATTACKS: Final[dict[str, Callable[[Attack], object]]] = {
     "load_kernel": lambda _: _syscall(246, 0, 0, 0, 0),
     "load_module": lambda _: _syscall(175, 0, 0, 0),
     "shared_memory": lambda _: _syscall(29, 0, 4096, 0o600),
+    "chmod_by_number": lambda a: _syscall(452, -100, str(a.victim).encode(), 0o777, 0),  # fchmodat2
     "attribute_by_number": lambda _: _syscall(463, 0, 0, 0, 0, 0, 0),
 }
 

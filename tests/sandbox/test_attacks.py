@@ -24,12 +24,13 @@ DENIED = {"EPERM", "EACCES", "EXDEV"}
 
 NUMBERED = {
     *("trace", "read_memory", "watch", "io_uring", "user_namespace", "mount", "bpf", "keys", "page_faults", "stay"),
-    *("counters", "load_kernel", "load_module", "shared_memory", "attribute_by_number"),
+    *("counters", "load_kernel", "load_module", "shared_memory", "chmod_by_number", "attribute_by_number"),
 }
 """Attacks by system call numbers of x86-64."""
 
 NOT_SHOWN = {
     "execute": "it would end the worker",
+    "chmod_by_number": "kernels have it since 6.6",
     "vsock": "a kernel need not have it",
     "io_uring": "many kernels have it switched off",
     "user_namespace": "many kernels deny it",

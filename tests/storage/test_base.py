@@ -3,6 +3,7 @@
 import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,16 @@ def test_no_key_leads_out_of_the_root(store: Storage, key: str, tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_digest_that_is_told_is_compared(store: Storage, tmp_path: Path) -> None:
+    """Other bytes than a user has said are that artifact's error, which names both digests, and leave no file."""
+    store.replace("key", b"data")
+    right = replace(stored(store, "key"), sha256=hashlib.sha256(b"data").hexdigest())
+    assert "sha256" in store.download(right, tmp_path / "copy").verified_by
+    with pytest.raises(BadInput, match=f"its sha256 is {right.sha256}, and {'0' * 64} was expected"):
+        store.download(replace(right, sha256="0" * 64), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_missing_file_cannot_be_uploaded(store: Storage, tmp_path: Path) -> None:
     """A local file that is not there is this machine's error, and names the file."""
     with pytest.raises(LocalIOError) as caught:
@@ -190,8 +201,8 @@ def test_of_many_swaps_none_is_lost(store: Storage) -> None:
     store.replace("count", b"0")
 
     def add_one() -> None:
-        while not store.swap("count", old := store.read("count"), b"%d" % (int(old) + 1)):
-            pass
+        tries = (store.swap("count", old := store.read("count"), b"%d" % (int(old) + 1)) for _ in range(500))
+        assert any(tries)
 
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(add_one) for _ in range(12)]:

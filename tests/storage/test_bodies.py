@@ -1,4 +1,5 @@
 import hashlib
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from io import BytesIO
@@ -233,3 +234,34 @@ def test_damage_is_the_sources_or_the_lines(actual: list[str], kind: type[JobErr
         restarts.after_damage(Damaged("md5", "good", actual[-1]), "there")
     assert caught.value.where == "there"
     assert caught.value.remedy
+
+
+def test_an_object_passes_through_in_pieces() -> None:
+    """Ten gigabytes need no more memory than ten megabytes: here 64 MiB pass through less than two."""
+    size_bytes = 64 << 20
+
+    def get(_: Mapping[str, str]) -> dict[str, Any]:
+        return {"ETag": ETAG, "Body": StreamingBody(Zeros(size_bytes), size_bytes), "ContentLength": size_bytes}
+
+    body = Body(get, RetryBudget(), StoredObject(key="key", size_bytes=size_bytes, etag=ETAG))
+    tracemalloc.start()
+    assert sum(map(len, body.chunks())) == size_bytes
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 2 << 20
+
+
+class Zeros:
+    """So many bytes of which none is kept."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.left_bytes = size_bytes
+
+    def read(self, amount: int) -> bytes:
+        """Give some."""
+        piece = bytes(min(amount, self.left_bytes))
+        self.left_bytes -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Do nothing."""

@@ -205,6 +205,21 @@ def test_an_unreadable_file_is_bad_input(store: LocalStorage, root: Path, monkey
         store.read("model.pb")
 
 
+def test_a_deep_tree_is_listed(root: Path, store: LocalStorage) -> None:
+    """A path may have more parts than Python has stack."""
+    deep = root
+    for _ in range(120):
+        deep = deep / "/".join(["d"] * 10)
+        deep.mkdir(parents=True)
+    (root / "model.pb").write_bytes(b"x")
+    (deep / "model.pb").write_bytes(b"x")
+    try:
+        assert [stored.key.count("/") for stored in store.list()] == [1200, 0]
+    finally:  # what pytest uses to remove directories has no more stack than others
+        (deep / "model.pb").unlink()
+        os.removedirs(deep)
+
+
 def test_an_unreadable_directory_is_denied(store: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A listing with a part missing would pass for the whole, so there is none."""
 

@@ -353,6 +353,8 @@ def test_a_swap_is_conditional_on_what_was_read(scripted: ScriptedStore, store: 
     """If-Match with the ETag of the bytes that were compared; a conflict is tried again."""
     assert swapped(scripted, store, body(b"old", etag='"e1"'), error(409, "ConditionalRequestConflict"), Answer())
     assert [request.headers.get("if-match") for request in scripted.requests[-3:]] == ['"e1"'] * 3
+    assert swapped(scripted, store, body(b"old", etag='"e1"'), error(412, "PreconditionFailed"), Answer())
+    assert [request.headers.get("if-match") for request in scripted.requests[-2:]] == ['"e1"', "e1"]
 
 
 @pytest.mark.parametrize("answer", [error(412, "PreconditionFailed"), error(404, "NoSuchKey")])

@@ -26,6 +26,9 @@ class OpClass:
     ops: tuple[str, ...]
 
 
+OF_THE_CUDA_BUILD: Final = frozenset({"_CopyFromGpuToHost", "_CopyFromHostToGpu"})
+"""What the CPU build of TensorFlow 2.21 lacks: the list is for both (read out of the wheels)."""
+
 UNDECIDED: Final = OpClass(
     name="undecided", runs="never", reason="is new in TensorFlow, and nobody has judged it yet", ops=()
 )
@@ -45,16 +48,16 @@ def written(classes: Iterable[OpClass], head: str) -> str:
 
 
 def _paragraph(one: OpClass) -> str:
-    wrapped = textwrap.wrap(" ".join(sorted(one.ops)), 115, break_long_words=False, break_on_hyphens=False)
+    wrapped = textwrap.wrap(" ".join(one.ops), 115, break_long_words=False, break_on_hyphens=False)
     ops = textwrap.indent("\n".join(wrapped), "    ")
     return f'{one.name}:\n  runs: {one.runs}\n  reason: "{one.reason}"\n  ops: >-\n{ops}\n'
 
 
 def updated(classes: Iterable[OpClass], registered: Iterable[str]) -> tuple[OpClass, ...]:
     """Return the classes without the ops that are gone; new ones are in `UNDECIDED`, which comes last."""
-    there, known = set(registered), list(classes)
+    there, known = OF_THE_CUDA_BUILD.union(registered), list(classes)
     new = there.difference(*(one.ops for one in known if one.name != UNDECIDED.name))
-    kept = [replace(one, ops=tuple(op for op in one.ops if op in there)) for one in known if one.name != UNDECIDED.name]
+    kept = [replace(one, ops=tuple(sorted(there & {*one.ops}))) for one in known if one.name != UNDECIDED.name]
     return tuple(one for one in (*kept, replace(UNDECIDED, ops=tuple(sorted(new)))) if one.ops)
 
 

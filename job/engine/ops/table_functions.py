@@ -12,7 +12,7 @@ from tensorflow.core.framework import function_pb2, graph_pb2
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph_def
 
 from job.engine.graph import Graph, NodeDef
-from job.engine.reaching import reachable
+from job.engine.reaching import reachable, reached_library
 from job.engine.state.tables import FILLING_OPS, TABLE_OPS
 
 CALLS: Final = ("PartitionedCall", "StatefulPartitionedCall")
@@ -27,7 +27,8 @@ def inline_tables(graph: Graph) -> Graph:
         return graph
     graph_def, gone = graph.graph_def, {call.name for call in queue}
     with tf.Graph().as_default():
-        tf.import_graph_def(graph_pb2.GraphDef(library=graph_def.library, versions=graph_def.versions), name="")
+        called = reached_library(queue, graph_def.library)
+        tf.import_graph_def(graph_pb2.GraphDef(library=called, versions=graph_def.versions), name="")
         made = [node for call in queue for node in _inlined(call, library)]
     kept = [node for node in graph_def.node if node.name not in gone]
     changed = graph_pb2.GraphDef(node=[*kept, *made], library=graph_def.library, versions=graph_def.versions)

@@ -13,7 +13,7 @@ from job.engine.graph import edge_of
 from job.engine.proof import reference
 from job.engine.proof.randomness import REPEATS, difference, draw, has_random_ops
 from job.engine.pruning import needed_by
-from job.engine.run_errors import RUN_ERRORS, message_of
+from job.engine.run_errors import RUN_ERRORS, check_gpu_memory, message_of
 from job.engine.runners import Baseline
 from job.engine.runtime import Mode
 from job.engine.samples.making import Sample, candidates, recorded
@@ -77,7 +77,8 @@ class Answers:
 def ask(source: SourceGraph, request: VerifyRequest, mode: Mode) -> Answers:
     """Run the baseline on every signature's samples.
 
-    Raises `BadInput` where the original graph does not run, `UsageError` where recorded samples do not.
+    Raises `BadInput` where the original graph does not run, `UsageError` where recorded samples do not, and
+    `Poison` where a GPU is too small for it.
     """
     try:
         baseline = Baseline(source, mode)
@@ -91,6 +92,7 @@ def ask(source: SourceGraph, request: VerifyRequest, mode: Mode) -> Answers:
         answers, refusal = _answers(baseline, source, request, signature, said)
         said += answers
         if not answers:
+            check_gpu_memory(refusal)
             refusals[signature.key] = refusal
             continue
         noticed = list(_noticed(baseline, source, answers[0]))

@@ -18,7 +18,7 @@ from job.engine.proof.bisection import first_diverging
 from job.engine.proof.goldens import against_goldens
 from job.engine.proof.judging import Pairs, compared, without_figures
 from job.engine.proof.randomness import draw
-from job.engine.run_errors import RUN_ERRORS, message_of
+from job.engine.run_errors import RUN_ERRORS, check_gpu_memory, message_of
 from job.engine.runners import Candidate
 from job.engine.runtime import Mode
 from job.engine.source_graph import SourceGraph
@@ -118,6 +118,7 @@ def _judge(
         said = [candidate.run(signature, answer.sample.feeds) for answer in mine]
         drawn = _drawn(signature, answers, candidate)
     except RUN_ERRORS as error:
+        check_gpu_memory(message_of(error))
         reason = f"the candidate fails where the TF1 graph answers: {message_of(error)}"
         yield from (without_figures(signature, spec, "failed", reason) for spec in signature.outputs)
         return

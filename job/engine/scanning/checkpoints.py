@@ -1,8 +1,9 @@
 """What a checkpoint's files must be before TensorFlow opens them: it aborts at shapes that cannot be."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from google.protobuf import message
 from tensorflow.core.framework import types_pb2
@@ -20,8 +21,8 @@ MAX_INDEX_BYTES: Final = 512 * 2**20
 _STRING_BYTES: Final = 1  # at least: a string's length comes before the texts
 _COPY_ALL: Final = "copy its .index and all .data files again"
 
-Entry = tensor_bundle_pb2.BundleEntryProto
-Entries = dict[bytes, Entry]
+Entry: TypeAlias = tensor_bundle_pb2.BundleEntryProto
+Entries: TypeAlias = dict[bytes, Entry]
 
 
 def check_checkpoint(index: Path, first_version: Iterable[Path]) -> None:
@@ -121,7 +122,7 @@ def _check_apart(stored: Entries, where: str) -> None:
         for key, entry in stored.items()
         if entry.size and not entry.slices
     )
-    for (shard, _, end, one), (other_shard, start, _, other) in zip(spans, spans[1:], strict=False):
+    for (shard, _, end, one), (other_shard, start, _, other) in pairwise(spans):
         if shard == other_shard and start < end:
             what = f"the tensors {_called(one)} and {_called(other)} are stored in the same bytes"
             raise BadInput(what, where=where, remedy=DAMAGED)

@@ -10,6 +10,7 @@ from tensorflow.python.framework import versions
 
 from job.engine.scanning.fills import check_fills
 from job.engine.scanning.functions import check_calls
+from job.engine.scanning.names import check_names
 from job.engine.scanning.sizes import MAX_GRAPH_BYTES, check_type, dims_of, element_count
 from job.engine.scanning.tensors import check_attributes
 from job.errors import BadInput, Refused
@@ -61,6 +62,8 @@ def check_graph(graph_def: graph_pb2.GraphDef, where: str) -> None:
     _check_versions(graph_def, where)
     declared_bytes = 0
     for body in bodies:
+        for node in body.nodes:
+            check_names(node, body.called, where)
         _check_order(body, where)
         declared_bytes += sum(check_attributes(node.attr, f"node {node.name}", where) for node in body.nodes)
     if declared_bytes > MAX_GRAPH_BYTES:

@@ -34,18 +34,25 @@ def entries(data: Data, where: str) -> Iterator[tuple[bytes, bytes]]:
 
     Raises `BadInput` for what is damaged, `Refused` for keys that are too long.
     """
-    last, keys_bytes = None, 0
+    keys_bytes = 0
     try:
-        for handle in _handles(data):
-            for key, value in _entries(_block(data, *handle)):
-                if last is not None and key <= last:
-                    raise _DamagedError(f"the key {key[:80]!r} is out of order")
-                last, keys_bytes = key, keys_bytes + len(key)
-                if len(key) > MAX_KEY_BYTES or keys_bytes > MAX_KEYS_BYTES:
-                    raise Refused("the table's keys take too much memory", where=where, remedy=_COPY_AGAIN)
-                yield key, value
+        for key, value in _ordered(data):
+            keys_bytes += len(key)
+            if len(key) > MAX_KEY_BYTES or keys_bytes > MAX_KEYS_BYTES:
+                raise Refused("the table's keys take too much memory", where=where, remedy=_COPY_AGAIN)
+            yield key, value
     except (_DamagedError, snappy.DamagedError) as error:
         raise BadInput(f"the table is damaged: {error}", where=where, remedy=_COPY_AGAIN) from error
+
+
+def _ordered(data: Data) -> Iterator[tuple[bytes, bytes]]:
+    last = None
+    for handle in _handles(data):
+        for key, value in _entries(_block(data, *handle)):
+            if last is not None and key <= last:
+                raise _DamagedError(f"the key {key[:80]!r} is out of order")
+            last = key
+            yield key, value
 
 
 def _handles(data: Data) -> Iterator[tuple[int, int]]:

@@ -54,7 +54,7 @@ def told(described: str, kind: type[JobError] = BadInput) -> str:
 
 @pytest.mark.parametrize("case", STRUCTURAL, ids=lambda case: case.name)
 def test_hostile_graph_never_reaches_tensorflow(case: Case, tmp_path: Path) -> None:
-    """Whatever the parser takes for a graph is looked at where it is parsed, and ends with the code that is foreseen."""
+    """Whatever is parsed as a graph is looked at there and then, and ends with the code that is foreseen."""
     case.write(tmp_path, OUTSIDE)
     (path,) = tmp_path.iterdir()
     with pytest.raises(JobError) as caught:
