@@ -57,7 +57,7 @@ class Watch:
         self._check_memory()
         if self._at_work_s > self._bounds.timeout_s:
             raise Overstayed(
-                f"the {self._stage} stage did not end within {self._bounds.timeout_s:g} s and was stopped",
+                f"the {self._stage} stage did not end within {self._bounds.timeout_s:.4g} s and was stopped",
                 remedy="raise --stage-timeout-s, or look for an endless loop",
             )
         if self._silent_s > self._bounds.silence_s:

@@ -131,7 +131,9 @@ def _write(source: Path, written: Path) -> None:
 
 
 def verify(request: VerifyRequest) -> ParityResult:
-    """Find all well, unless the artifact is called wrong, or has a signature that was added."""
+    """Find all well, unless the artifact is called wrong or tangled, or has a signature that was added."""
+    if Path(request.source.entry).stem == "tangled" and request.mode == "as_run" and request.grappler:
+        time.sleep(600)
     is_wrong = Path(request.source.entry).stem == "wrong"
     outputs = tuple(_failed(one.key) for one in _signatures(request.source) if one.beside)
     return ParityResult(

@@ -110,7 +110,9 @@ def watch(pid: int, batch: Batch) -> None:
     """Note the supervisor's peak memory so far, and the environments of its workers."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
-        batch.environments += [Path(f"/proc/{child}/environ").read_bytes() for child in descendants(pid)]
+        own = Path(f"/proc/{pid}/cmdline").read_bytes()
+        workers = [child for child in descendants(pid) if Path(f"/proc/{child}/cmdline").read_bytes() != own]
+        batch.environments += [Path(f"/proc/{child}/environ").read_bytes() for child in workers]  # others are to start
     except (FileNotFoundError, ProcessLookupError):  # ended meanwhile
         return
     peak = re.search(r"VmHWM:\s+(\d+) kB", status) or re.search(r"VmRSS:\s+(\d+) kB", status)

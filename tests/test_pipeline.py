@@ -205,6 +205,24 @@ def test_stage_whose_worker_crashed_is_run_once_more(tmp_path: Path, name: str, 
     assert [event["stage"] for event in events if event["event"] == "stage_retried"] == ["convert"] * retries
 
 
+def test_graph_that_grappler_does_not_end_is_published_with_a_note(tmp_path: Path) -> None:
+    """A chain of 10,000 nodes takes it minutes: compared without it the model is proven, and the report says so."""
+    put(tmp_path / "in", "tangled.pb")
+    assert ends(run_here(tmp_path, stage_timeout_s=2)) == {"tangled.pb": "published"}
+    (note,) = published(tmp_path, "tangled.pb")["as_run"]["notes"]
+    assert "without Grappler" in note
+    assert "did not end" in note
+
+
+def test_artifact_has_a_time_for_all_its_stages(tmp_path: Path) -> None:
+    """What is left of it is the last stage's; another artifact has a time of its own."""
+    put(tmp_path / "in", "hang.pb", "well.pb")
+    with capture_logs():
+        summary = run_here(tmp_path, item_timeout_s=2)
+    assert ends(summary) == {"hang.pb": 47, "well.pb": "published"}
+    assert "--item-timeout-s" in (summary.reports[0].error.remedy if summary.reports[0].error else "")
+
+
 def test_crash_leaves_nothing_in_the_way_of_the_second_try(tmp_path: Path) -> None:
     """What a crashed conversion has half written is gone before the next one writes."""
     put(tmp_path / "in", "halfway.pb")

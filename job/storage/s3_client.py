@@ -17,7 +17,7 @@ import structlog
 from boto3.session import Session
 from botocore.auth import AUTH_TYPE_MAPS, SIGV4_TIMESTAMP, S3SigV4Auth
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 
 from job.errors import UsageError
 from job.storage.keys import printable
@@ -114,7 +114,7 @@ class Connection:
 
         An endpoint that never answered is misnamed rather than busy: eight tries would take minutes.
         """
-        self._reached = self._reached or response is not None
+        self._reached = self._reached or response is not None or isinstance(caught_exception, ConnectionClosedError)
         if caught_exception is not None:
             hopeless = not self._reached and attempts >= _UNREACHED_TRIES
             if not self._budget.spend("broken connections") or hopeless:

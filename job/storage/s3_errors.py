@@ -57,6 +57,7 @@ _SILENCE: Final[tuple[tuple[tuple[type[BotoCoreError], ...], Told], ...]] = (
         (exceptions.ParamValidationError,),
         (UsageError, "the request is no valid one", "check the names of bucket and prefix"),
     ),
+    ((exceptions.ConnectionClosedError,), (StorageError, "the connection was closed before an answer", "try again")),
     (
         (exceptions.ConnectionError, exceptions.HTTPClientError),
         (StorageError, "the endpoint cannot be reached", "check AWS_ENDPOINT_URL_S3 and the network"),
