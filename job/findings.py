@@ -229,6 +229,11 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         meaning="A signature needs an op that this job does not run; the others were converted.",
         action="Nothing, if nobody calls it; else export the model again without that op.",
     ),
+    "source_unverified": FindingKind(
+        severity="warning",
+        meaning="Nobody told a checksum of some files, so that a flipped bit would not show.",
+        action="Store the objects with checksums, put `FILE.sha256` beside each, or list `sha256` in the manifest.",
+    ),
     "state_not_asked": FindingKind(
         severity="info",
         meaning="The graph has no signature, and what depends on its state alone was not taken for a result.",

@@ -13,7 +13,7 @@
       goldens: outputs.npz
       allow_nonfinite: true
       allow_ops: [FixedUnigramCandidateSampler]  # as --allow-op does
-      sha256: {resnet50/frozen.pb: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}  # key: what it must be
+      sha256: {resnet50/frozen.pb: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}  # what it must be
     - match: bare/*                # checkpoints without a graph: it is in a file, or built by a function
       graph: model.meta
       rules: rules.yaml

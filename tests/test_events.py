@@ -17,10 +17,16 @@ def logged() -> Iterator[tuple[str, frozenset[str]]]:
     """Yield every event that the product logs, with the fields that its call names."""
     for path in sorted((ROOT / "job").rglob("*.py")):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in LEVELS:
-                name = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
-                if ast.unparse(call.func.value) == "log" and isinstance(name, str):
-                    yield name, frozenset(keyword.arg for keyword in call.keywords if keyword.arg)
+            if (
+                isinstance(call, ast.Call)
+                and call.args
+                and isinstance(call.func, ast.Attribute)
+                and call.func.attr in LEVELS
+            ):
+                names = [node.value for node in ast.walk(call.args[0]) if isinstance(node, ast.Constant)]
+                if ast.unparse(call.func.value) == "log":
+                    fields = frozenset(keyword.arg for keyword in call.keywords if keyword.arg)
+                    yield from ((str(name), fields) for name in names)
 
 
 def test_every_event_is_declared_and_every_declaration_used() -> None:

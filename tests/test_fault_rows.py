@@ -10,7 +10,7 @@ from tests.jobs import ROOT
 
 
 @cache
-def tests_of(path: str) -> frozenset[str]:
+def functions_in(path: str) -> frozenset[str]:
     tree = ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8"))
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
 
@@ -24,7 +24,7 @@ def test_every_fault_has_its_row() -> None:
 def test_every_row_is_held_by_a_test_or_a_reason(row: Row) -> None:
     """A fault that nobody injects is a claim; a test that was renamed or removed holds nothing."""
     assert row.tests or row.reason
-    missing = [test for test in row.tests if test.partition("::")[2] not in tests_of(test.partition("::")[0])]
+    missing = [test for test in row.tests if test.partition("::")[2] not in functions_in(test.partition("::")[0])]
     assert missing == []
 
 

@@ -53,16 +53,16 @@ def table(runs: Sequence[Run]) -> str:
     rows = [(name, *(str(counted[name, kind]) for kind in kinds)) for name in mutations]
     rows.append(("all", *(str(sum(counted[name, kind] for name in mutations)) for kind in kinds)))
     known = [outcome for outcome in outcomes if outcome.is_known and outcome.is_damaged]
-    deaths = sum(run.has_died for run in runs)
     head = [f"| mutation | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
-    said = [
+    said = (
         f"{len(outcomes):,} mutants of {len({outcome.seed for outcome in outcomes})} models in {len(runs)} runs, "
-        f"{sum(run.wall_s for run in runs) / 3600:.1f} h of runs. Deaths of the job: {deaths}. Bugs (code {UNCLASSIFIED}): "
-        f"{sum(outcome.kind == 'internal' for outcome in outcomes)}. Damaged ones whose digests are known: {len(known):,}, "
-        f"published of these: {sum(outcome.is_wrong for outcome in known)}.",
-        "",
-    ]
-    return "\n".join([*said, *head, *(f"| {' | '.join(row)} |" for row in rows)])
+        f"{sum(run.wall_s for run in runs) / 3600:.1f} h of runs. "
+        f"Deaths of the job: {sum(run.has_died for run in runs)}. "
+        f"Bugs (code {UNCLASSIFIED}): {sum(outcome.kind == 'internal' for outcome in outcomes)}. "
+        f"Damaged ones whose digests are known: {len(known):,}, "
+        f"published of these: {sum(outcome.is_wrong for outcome in known)}."
+    )
+    return "\n".join([said, "", *head, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 if __name__ == "__main__":

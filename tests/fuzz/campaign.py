@@ -153,4 +153,3 @@ def _outcome(one: Mutant, said: dict[str, tuple[str, str]]) -> Outcome:
         kind=kind,
         reason=reason,
     )
-
