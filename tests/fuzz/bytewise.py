@@ -60,9 +60,8 @@ def varint(data: bytes, chance: Random) -> bytes:
 
 def number(data: bytes, chance: Random) -> bytes:
     """Replace a number of a text by an interesting one; where there is no text, put it somewhere."""
-    found = list(_NUMBER.finditer(data)) or [None]
-    one = chance.choice(found)
-    start, end = one.span() if one else (chance.randrange(len(data)),) * 2
+    anywhere = chance.randrange(len(data))
+    start, end = chance.choice([found.span() for found in _NUMBER.finditer(data)] or [(anywhere, anywhere)])
     return data[:start] + str(chance.choice(INTERESTING)).encode() + data[end:]
 
 

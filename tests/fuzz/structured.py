@@ -216,7 +216,7 @@ def _parsed(data: bytes) -> "Message | None":
         except DecodeError:
             continue
         if _graph_of(message) is not None and len(_graph_of(message).node):
-            return message  # type: ignore[no-any-return]  # protocol buffers are untyped here
+            return message
     return None
 
 
