@@ -1,8 +1,8 @@
 """``gc``: removes what attempts that died have left, and nothing that any commit lists.
 
-An attempt is removed when its youngest file is older than the limit and, looked at again right before, no commit lists
-it. What remains is the race with a writer that lets longer than the limit pass between its last upload and its
-commit: the limit must exceed what any upload takes.
+An attempt is removed when its youngest file is older than the limit, no ``latest.json`` leads there and, looked at
+again right before, no commit lists it. What remains is the race with a writer that lets longer than the limit pass
+between its last upload and its commit: the limit must exceed what any upload takes.
 """
 
 import re
@@ -14,12 +14,13 @@ from typing import Final, Literal
 
 import structlog
 
-from job import wording
+from job import codec, wording
 from job.commits import PARALLEL, commit_at
 from job.console import print_line
-from job.errors import JobError, UsageError
-from job.inventory import Inventory, take_inventory
-from job.layout import COMMIT, is_ours, is_report, place_in
+from job.errors import BadInput, JobError, UsageError
+from job.inventory import Inventory, artifact_of, take_inventory
+from job.latest import Latest
+from job.layout import COMMIT, home_of, is_ours, is_report, place_in
 from job.logs import is_text
 from job.records import Commit, StoredObject
 from job.settings import Settings
@@ -78,7 +79,8 @@ def garbage_of(dest: Storage, inventory: Inventory, *, before_s: float, reports:
     for place, objects in sorted(inventory.attempts.items()):
         mine = tuple(stored for stored in objects if is_ours(stored.key, place))
         kind: Literal["attempt", "report"] = "report" if is_report(place) else "attempt"
-        if mine and not inventory.may_list(place) and _is_old(objects, before_s) and (kind == "attempt" or reports):
+        is_garbage = mine and not inventory.may_list(place) and _is_old(objects, before_s)
+        if is_garbage and (kind == "attempt" or reports) and not _is_pointed_at(dest, inventory, place):
             yield Garbage(kind=kind, place=place, youngest_s=_youngest_s(objects), objects=mine)
     try:
         yield from (_write(write) for write in dest.unfinished() if _is_left(write, inventory, before_s))
@@ -107,6 +109,21 @@ def _is_abandoned(dest: Storage, place: str, before_s: float) -> bool:
         return True
     commit = commit_at(dest, home)
     return isinstance(commit, Commit) and commit.attempt != attempt
+
+
+def _is_pointed_at(dest: Storage, inventory: Inventory, place: str) -> bool:
+    """Tell whether `latest.json` leads readers there: it may be behind a commit that another one has replaced."""
+    home, _, attempt = place.rpartition("/")
+    pointer = inventory.pointers.get(artifact_of(home))
+    if pointer is None:
+        return False
+    try:
+        latest = codec.loads(dest.read(pointer.key), Latest)
+    except ValueError:  # it leads nowhere
+        return False
+    except BadInput:  # it may
+        return True
+    return (home_of(artifact_of(home), latest.plan), latest.attempt) == (home, attempt)
 
 
 def _is_old(objects: list[StoredObject], before_s: float) -> bool:

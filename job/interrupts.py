@@ -60,7 +60,7 @@ class Interrupts:
     @contextmanager
     def finishing(self, directory: Path) -> Iterator[None]:
         """Let the publication of what is below `directory` go on where a signal comes, if it may end in time."""
-        start, size_bytes = time.monotonic(), sum(path.stat().st_size for path in directory.rglob("*"))
+        start, size_bytes = time.monotonic(), sum(path.lstat().st_size for path in directory.rglob("*"))
         self._allowed = FINISH if size_bytes / self._bytes_per_s < FINISH * self._grace_s else 0.0
         try:
             yield

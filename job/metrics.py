@@ -4,12 +4,14 @@ The file is written whole after every artifact and at the end, so that it can be
 units follow https://prometheus.io/docs/practices/naming/.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import structlog
 
+from job.errors import JobError
 from job.records import ArtifactReport
 from job.summary import RunSummary
 
@@ -27,6 +29,9 @@ class Meter(Protocol):
     def end(self, summary: RunSummary) -> None:
         """Note how the run ended."""
 
+    def fail(self, exit_code: int) -> None:
+        """Note that the run ended before or beside its artifacts."""
+
 
 class Silent:
     """The meter of a run that nobody asked for metrics."""
@@ -35,6 +40,9 @@ class Silent:
         """See `Meter`."""
 
     def end(self, summary: RunSummary) -> None:
+        """See `Meter`."""
+
+    def fail(self, exit_code: int) -> None:
         """See `Meter`."""
 
 
@@ -74,6 +82,11 @@ class PrometheusFile:
         self._code.set(summary.exit_code)
         self._save()
 
+    def fail(self, exit_code: int) -> None:
+        """See `Meter`."""
+        self._code.set(exit_code)
+        self._save()
+
     def _made(self, kind: Callable[..., Any], name: str, says: str, *labels: str) -> Any:
         return kind(PREFIX + name, says, labelnames=labels, registry=self._registry)
 
@@ -87,3 +100,14 @@ class PrometheusFile:
 def meter_at(path: str) -> Meter:
     """Return what counts a run into the file `path`; empty: nothing."""
     return PrometheusFile(Path(path)) if path else Silent()
+
+
+@contextmanager
+def metered(path: str) -> Iterator[Meter]:
+    """Count a run into the file `path`, in place of the run before; what ends it early is told there, too."""
+    meter = meter_at(path)
+    try:
+        yield meter
+    except JobError as error:
+        meter.fail(error.exit_code)
+        raise

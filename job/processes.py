@@ -23,8 +23,10 @@ def children_of(pid: int) -> list[int]:
 
 def descendants(pid: int) -> list[int]:
     """Return a process's children, and all below them."""
-    children = children_of(pid)
-    return children + [below for child in children for below in descendants(child)]
+    found = children_of(pid)
+    for one in found:  # which grows meanwhile: a chain of processes may be deeper than calls can be
+        found += children_of(one)
+    return found
 
 
 def held_bytes(pids: Iterable[int]) -> int:

@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Literal
 
 from job import codec
 from job.commits import PARALLEL, Absent, Damaged, examine, find_commit, lacks
-from job.errors import JobError, StorageError
+from job.errors import JobError, Poison, StorageError
 from job.latest import point_latest
 from job.layout import COMMIT, MODEL_FILE, REPORT_FILES, failed_place, home_of, place_of
 from job.plan import versions
@@ -157,7 +158,10 @@ def _discard(dest: Storage, commit: Commit) -> None:
 
 
 def _files_below(directory: Path) -> tuple[PublishedFile, ...]:
-    paths = sorted(path for path in directory.rglob("*") if path.is_file())
+    paths = sorted(path for path in directory.rglob("*") if path.is_symlink() or not path.is_dir())
+    if strange := [path.name for path in paths if not S_ISREG(path.lstat().st_mode)]:
+        what = f"what was made holds links or devices, which are not followed: {shown(strange, 3)}"
+        raise Poison(what, remedy="a worker left them: see log.jsonl, and run with --sandbox require")
     digests = (digest_of(path, path.relative_to(directory).as_posix()) for path in paths)
     return tuple(
         PublishedFile(path=digest.key, size_bytes=digest.size_bytes, sha256=digest.sha256) for digest in digests

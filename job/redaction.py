@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from job.records import ErrorRecord
@@ -41,7 +42,7 @@ def is_secret_name(name: str) -> bool:
 
 def redacted(text: str) -> str:
     """Return `text` without what looks like a secret, or is one of this process's environment."""
-    for secret in _environment_secrets():
+    for secret in environment_secrets():
         text = text.replace(secret, REDACTED)
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
@@ -55,13 +56,17 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
-def _environment_secrets() -> list[str]:
-    """Return the secret values themselves; paths and short ones are none, and would blot out innocent text."""
-    return [
+@cache
+def environment_secrets() -> tuple[str, ...]:
+    """Return the secrets that this process was started with; paths and short ones are none, and would blot out text.
+
+    Looked for once, as each field of each log line asks.
+    """
+    return tuple(
         value
         for name, value in os.environ.items()
         if is_secret_name(name) and len(value) >= 8 and not value.startswith("/")
-    ]
+    )
 
 
 def as_known(record: ErrorRecord, directory: str) -> ErrorRecord:

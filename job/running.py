@@ -14,7 +14,7 @@ from job.console import progress
 from job.discovery import discover
 from job.errors import Interrupted, exit_code_of
 from job.interrupts import interruptible
-from job.metrics import meter_at
+from job.metrics import Meter, metered
 from job.pipeline import Workshop
 from job.preparing import check_apart, check_used, check_writable, options_of, probe_device, read_manifest
 from job.pulling import PullAhead, with_assets
@@ -43,6 +43,11 @@ def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
     has begun; an artifact's errors are in its report. A signal or the deadline ends it with code 75, in
     the summary once artifacts are at work and as `Interrupted` before that.
     """
+    with metered(settings.metrics) as meter:
+        return _run(settings, environment, meter)
+
+
+def _run(settings: Settings, environment: Mapping[str, str], meter: Meter) -> RunSummary:
     start = time.monotonic()
     shard = shard_from(settings, environment)
     check_apart(settings.source, settings.dest)
@@ -66,7 +71,7 @@ def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
             ahead=PullAhead(
                 source, scratch, [artifact for artifact, _ in work], left_alone={one.key for one in listing.left_alone}
             ),
-            meter=meter_at(settings.metrics),
+            meter=meter,
             interrupts=interrupts,
         )
         done = process_all(shop, work, options_for)

@@ -147,7 +147,7 @@ def misspelt(environment: Mapping[str, str]) -> dict[str, str]:
 def shard_from(settings: Settings, environment: Mapping[str, str]) -> tuple[int, int]:
     """Return (index, count): the settings', else the batch engine's, else the whole.
 
-    Raises `UsageError` if two engines' variables disagree or the count is missing.
+    Raises `UsageError` if two engines' variables disagree, or only one of index and count is there.
     """
     index = (
         settings.shard_index if settings.shard_index is not None else _agreed(environment, INDEX_VARIABLES, minimum=0)
@@ -159,6 +159,11 @@ def shard_from(settings: Settings, environment: Mapping[str, str]) -> tuple[int,
         raise UsageError(
             f"shard index {index} is set, but not how many shards there are",
             remedy="set --shard-count or JOB_SHARD_COUNT",
+        )
+    if index is None and (count or 1) > 1:
+        raise UsageError(
+            f"there are {count} shards, but which one this is is not set",
+            remedy="set --shard-index, or run as an indexed or array job",
         )
     return (index or 0, count or 1)
 

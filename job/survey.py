@@ -99,7 +99,7 @@ def take_survey(storage: Storage, under: str = "") -> Survey:
     listed: dict[str, dict[str, StoredObject]] = {}
     for stored in storage.list():
         directory, slash, name = stored.key.rpartition("/")
-        if name:  # else it marks a directory
+        if name or stored.size_bytes:  # else it marks a directory
             listed.setdefault(directory + slash, {})[name] = stored
     roots = frozenset(_roots(listed))
     directories: dict[str, Mapping[str, StoredObject]] = {}

@@ -30,6 +30,7 @@ from job.errors import (
 from job.forkserver_process import ForkserverProcess, Lost, ending
 from job.memory_cap import memory_cap
 from job.records import ErrorRecord, StageTiming
+from job.redaction import is_secret_name
 from job.sandbox import OFF, Confinement, Sandbox
 from job.sandbox.needs import confinement_of
 from job.task_files import NoRecord, TaskFiles
@@ -281,4 +282,6 @@ def _died(task: Task, how: str, end: str) -> JobError:
 
 
 def _may_pass(name: str) -> bool:
-    return name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+    """Tell whether workers may know a variable; ``TF_TOKEN_...`` is Terraform's, ``NVIDIA_API_KEY`` a registry's."""
+    is_secret = is_secret_name(name) or name.startswith("TF_VAR_") or "KEY" in name
+    return name in PASSED_ON or (name.startswith(PASSED_ON_PREFIXES) and not is_secret)

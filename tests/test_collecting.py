@@ -13,6 +13,7 @@ from job import codec
 from job.collecting import collect, garbage_of, remove, seconds_of
 from job.errors import Denied, UsageError
 from job.inventory import take_inventory
+from job.records import Commit
 from job.settings import Settings
 from job.storage import open_storage
 from job.storage.base import Unfinished
@@ -129,6 +130,18 @@ def test_the_files_of_a_damaged_commit_stay(tmp_path: Path, dest: LocalStorage) 
     dest.delete(f"{HOME}/{ONE}/report.json")
     age(tmp_path)
     assert collected(tmp_path) == []
+
+
+def test_what_the_pointer_leads_to_stays(tmp_path: Path, dest: LocalStorage) -> None:
+    """Where a store let a second commit replace the first, ``latest.json`` may still name the first one's files."""
+    publish_one(dest)
+    commit = codec.loads(dest.read(f"{HOME}/commit.json"), Commit)
+    leave_attempt(dest, TWO)
+    dest.replace(f"{HOME}/commit.json", codec.document(replace(commit, attempt=TWO)))
+    age(tmp_path)
+    assert collected(tmp_path) == []
+    dest.replace(f"{NAME}/latest.json", dest.read(f"{NAME}/latest.json").replace(ONE.encode(), TWO.encode()))
+    assert collected(tmp_path) == [f"{HOME}/{ONE}"]
 
 
 def test_an_artifact_below_another_s_dead_attempt_stays(tmp_path: Path, dest: LocalStorage) -> None:

@@ -351,6 +351,13 @@ def test_unsafe_keys_get_safe_names() -> None:
     assert names == ["%2E%2E/x.pb", "a%0A.pb", "a/%/b.pb"]
 
 
+def test_key_that_ends_in_a_slash_is_a_file_where_it_holds_something() -> None:
+    """A console shows it as a directory; a model in it is found all the same, and what is empty marks a directory."""
+    listing = _discover({"m.pb/": GRAPH_DEF, "note/": b"hello", "marker/": b""})
+    assert [(one.name, one.entry) for one in listing.artifacts] == [("m.pb", "m.pb/")]
+    assert [one.key for one in listing.left_alone] == ["note/"]
+
+
 def test_100_000_objects_are_discovered_in_seconds() -> None:
     """The time grows with the number of objects, not with its square."""
     files: dict[str, bytes] = {f"images/{number % 300}/{number}.jpg": b"x" for number in range(95_000)}

@@ -76,6 +76,14 @@ def test_publication_that_can_end_in_time_goes_on(tmp_path: Path) -> None:
         assert interrupts.cause == "SIGTERM came"
 
 
+def test_links_are_measured_and_not_followed(tmp_path: Path) -> None:
+    """What a worker has left is refused by the publication itself, and no fault of this machine's disk."""
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    with interruptible() as interrupts, interrupts.finishing(tmp_path):
+        entered = True
+    assert entered
+
+
 def test_publication_that_takes_longer_is_dropped_at_its_time(tmp_path: Path) -> None:
     """At 60 % of the grace: what is left is for the summary."""
     start = time.monotonic()

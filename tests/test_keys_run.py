@@ -21,6 +21,7 @@ NAMES = {  # by keys
     "sp ace/ü+%25&#?'模型.pb": "sp ace/ü+%25&#?'模型.pb",
     "case.pb": "case.pb",
     "Case.pb": "Case.pb",
+    "trailing.pb/": "trailing.pb",
     "both": "both",
     "both/below.pb": "both/below.pb",
 }

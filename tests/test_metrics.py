@@ -6,9 +6,11 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from job.errors import BadInput
+from job.errors import BadInput, UsageError
 from job.metrics import meter_at
 from job.records import ArtifactReport, Digest, StageTiming
+from job.running import run
+from job.settings import Settings
 from job.summary import RunSummary
 from tests.jobs import ROOT
 from tests.samples import ARTIFACT
@@ -54,6 +56,16 @@ def test_a_file_says_how_a_run_ended(tmp_path: Path) -> None:
     samples = read(tmp_path / "job.prom")
     assert (samples["tf1lift_run_exit_code"], samples["tf1lift_run_seconds"]) == (40, 9.5)
     assert [path.name for path in tmp_path.iterdir()] == ["job.prom"]
+
+
+def test_a_run_that_ends_before_its_artifacts_says_so(tmp_path: Path) -> None:
+    """The figures of the run before do not stay, which may have ended well."""
+    path = tmp_path / "job.prom"
+    meter_at(str(path)).end(replace(ENDED, exit_code=0))
+    with pytest.raises(UsageError):
+        run(Settings(source=str(tmp_path), dest=str(tmp_path), metrics=str(path)), {})
+    samples = read(path)
+    assert (samples["tf1lift_run_exit_code"], samples["tf1lift_run_seconds"]) == (UsageError.exit_code, 0)
 
 
 def test_a_file_that_cannot_be_written_costs_the_metrics_alone(tmp_path: Path) -> None:

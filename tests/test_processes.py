@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from job.processes import children_of, descendants, held_bytes, kill_all
 
 MIB = 2**20
@@ -45,6 +47,12 @@ def test_all_below_a_process_are_found() -> None:
             time.sleep(0.05)
         assert set(below) < set(descendants(os.getpid()))
         assert children_of(process.pid) != below
+
+
+def test_depth_of_a_family_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain of processes may be longer than Python's calls can be deep."""
+    monkeypatch.setattr("job.processes.children_of", lambda pid: [pid + 1] if pid < 5000 else [])
+    assert descendants(0) == list(range(1, 5001))
 
 
 def test_memory_is_what_the_kernel_cannot_take_back() -> None:

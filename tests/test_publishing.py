@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 
 from job import codec
 from job.commits import Absent, find_commit
-from job.errors import DestinationConflict, StorageError
+from job.errors import DestinationConflict, Poison, StorageError
 from job.plan import versions
 from job.publishing import PublishOutcome, publish, publish_failure
 from job.records import Artifact, ArtifactReport, Commit, Format
@@ -85,6 +86,21 @@ def test_a_published_result_is_where_the_layout_says(store: Storage, directory: 
     latest = json.loads(store.read("nets/resnet50/latest.json"))
     assert store.read(f"nets/resnet50/{latest['commit']}") == store.read(f"{HOME}/commit.json")
     assert store.read(f"nets/resnet50/{latest['saved_model']}/saved_model.pb") == b"graph"
+
+
+@pytest.mark.parametrize("strange", ["link", "link to a directory", "pipe"])
+def test_nothing_is_followed_out_of_it(store: Storage, directory: Path, tmp_path: Path, strange: str) -> None:
+    """Without a sandbox, a worker might leave a link to a file of the job's own: it is not published."""
+    (tmp_path / "secret").write_text("canary", encoding="ascii")
+    if strange == "pipe":
+        os.mkfifo(directory / "saved_model" / "more")
+    else:
+        target = tmp_path if "directory" in strange else tmp_path / "secret"
+        (directory / "saved_model" / "more").symlink_to(target)
+    with pytest.raises(Poison, match="holds links or devices, which are not followed: more"):
+        published(store, directory)
+    assert seen_by_a_reader(store) == {}
+    assert keys(store) == []
 
 
 def test_the_commit_says_what_was_published(store: Storage, directory: Path) -> None:

@@ -1,8 +1,9 @@
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from job.redaction import is_secret_name, printable, redacted
+from job.redaction import environment_secrets, is_secret_name, printable, redacted
 
 CANARY = "cAnArY0123456789"
 
@@ -63,16 +64,24 @@ def test_only_the_line_of_the_header_is_lost() -> None:
     assert redacted("Authorization: x y z\nHost: h").endswith("\nHost: h")
 
 
-def test_secrets_of_the_environment_are_known_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Let the environment that a test makes be the one that the process was started with."""
+    environment_secrets.cache_clear()
+    yield monkeypatch
+    environment_secrets.cache_clear()
+
+
+def test_secrets_of_the_environment_are_known_by_value(started: pytest.MonkeyPatch) -> None:
     """A secret that was given by the environment is taken out wherever it turns up, without any pattern."""
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
+    started.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
     assert redacted(f"the server said {CANARY}!") == "the server said [redacted]!"
 
 
-def test_paths_and_short_values_of_the_environment_are_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_and_short_values_of_the_environment_are_no_secrets(started: pytest.MonkeyPatch) -> None:
     """A token *file* is named in messages, and a short value would blot out innocent text."""
-    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token")
-    monkeypatch.setenv("SOME_TOKEN", "a")
+    started.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token")
+    started.setenv("SOME_TOKEN", "a")
     assert redacted("cannot read /var/run/token") == "cannot read /var/run/token"
 
 

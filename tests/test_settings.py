@@ -53,6 +53,7 @@ def test_settings_come_before_the_batch_engine() -> None:
     [
         ({"JOB_COMPLETION_INDEX": "1", "BATCH_TASK_INDEX": "2"}, ("JOB_COMPLETION_INDEX=1", "BATCH_TASK_INDEX=2")),
         ({"JOB_COMPLETION_INDEX": "1"}, ("index 1", "JOB_SHARD_COUNT")),
+        ({"JOB_SHARD_COUNT": "4"}, ("4 shards", "--shard-index")),
         ({"JOB_COMPLETION_INDEX": "one", "JOB_SHARD_COUNT": "2"}, ("JOB_COMPLETION_INDEX=one",)),
         ({"JOB_COMPLETION_INDEX": "-1", "JOB_SHARD_COUNT": "2"}, ("JOB_COMPLETION_INDEX=-1",)),
         ({"JOB_SHARD_COUNT": "0"}, ("JOB_SHARD_COUNT=0",)),

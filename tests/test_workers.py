@@ -12,7 +12,7 @@ from job import workers
 from job.errors import DeviceError, Internal, JobError, LocalIOError, Poison, Refused
 from job.task_files import TaskFiles
 from job.watch import Overstayed, Watch
-from job.workers import STARTS, Crashed, Forkserver, Limits, Task
+from job.workers import STARTS, Crashed, Forkserver, Limits, Task, _may_pass
 from tests.jobs import descendants, environment, is_alive
 from tests.stages import Order, Seen
 
@@ -60,6 +60,14 @@ def test_workers_see_no_credentials(forkserver: Forkserver) -> None:
     """Neither the forkserver's own environment nor a child's holds what the supervisor was given to reach a store."""
     assert CANARY not in str(order(forkserver).environment)
     assert CANARY.encode() not in Path(f"/proc/{forkserver._process.pid}/environ").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["TF_TOKEN_app_terraform_io", "TF_VAR_db", "NVIDIA_API_KEY", "TF_HTTP_PASSWORD"])
+def test_credentials_of_other_tools_are_not_passed_on(name: str) -> None:
+    """Terraform's variables and NVIDIA's keys begin as those that TensorFlow and CUDA read."""
+    assert not _may_pass(name)
+    assert _may_pass("TF_NUM_INTRAOP_THREADS")
+    assert _may_pass("NVIDIA_VISIBLE_DEVICES")
 
 
 def test_exact_workers_run_without_onednn(tmp_path: Path, forkserver: Forkserver) -> None:

@@ -14,8 +14,9 @@ NO_MESSAGE: Final = ("Graph execution", "Detected at", "<stack", "Node:", "Origi
 
 
 def message_of(error: Exception) -> str:
-    """Return the line of an error that says what went wrong."""
-    text = str(getattr(error, "message", "") or error)
+    """Return the line of an error that says what went wrong; TensorFlow's text may hold bytes that are none."""
+    undecoded = error.object.decode(errors="backslashreplace") if isinstance(error, UnicodeDecodeError) else ""
+    text = undecoded or str(getattr(error, "message", "") or error)
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(NO_MESSAGE)]
     return lines[0][:240] if lines else type(error).__name__
 

@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
-from tensorflow.core.framework import graph_pb2, types_pb2
+from tensorflow.core.framework import function_pb2, graph_pb2, types_pb2
 from tensorflow.python.framework import op_def_registry, tensor_util
+from tensorflow.python.saved_model.function_deserialization import load_function_def_library
 
 from job.engine.graph import Graph, NodeDef, input_count, output_count
+from job.engine.run_errors import message_of
 from job.errors import BadInput
 
 FIELDS: Final = {"bool": "b", "float": "f", "int": "i", "string": "s"}
@@ -24,7 +26,7 @@ def blaming(graph_def: graph_pb2.GraphDef) -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        fault = next(_faults(Graph(graph_def)), "")
+        fault = next(_faults(Graph(graph_def)), "") or _fault_of_functions(graph_def.library)
         if not fault:
             raise
         raise BadInput(
@@ -46,6 +48,16 @@ def _faults(graph: Graph) -> Iterator[str]:
             gives = output_count(known[edge.node]) if edge.node in known else edge.output + 1
             if edge.node not in graph.nodes or edge.output >= gives:
                 yield f"node {name} takes {edge.tensor}, which there is not"
+
+
+def _fault_of_functions(library: function_pb2.FunctionDefLibrary) -> str:
+    """Return why TensorFlow cannot load the functions, all of which it looks into; empty where it can."""
+    copy = function_pb2.FunctionDefLibrary.FromString(library.SerializeToString())  # it is changed while it is loaded
+    try:
+        load_function_def_library(copy)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        return f"its functions cannot be loaded ({message_of(error)})"
+    return ""
 
 
 def _unfit(node: NodeDef, defined: Any) -> str:

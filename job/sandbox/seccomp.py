@@ -42,7 +42,14 @@ DENIED: Final = {
 }
 """System calls by what they would let a model do."""
 
-NEWER: Final = {"fchmodat2": 452, "setxattrat": 463, "removexattrat": 466, "open_tree_attr": 467, "file_setattr": 469}
+NEWER: Final = {
+    "memfd_secret": 447,  # its memory is counted as nobody's
+    "fchmodat2": 452,
+    "setxattrat": 463,
+    "removexattrat": 466,
+    "open_tree_attr": 467,
+    "file_setattr": 469,
+}
 """Those of them that a libseccomp of today may not know; since 424, all architectures number alike."""
 
 DENIED_ON_CPU: Final = "execve execveat fork vfork memfd_create"
@@ -55,6 +62,9 @@ _THREAD: Final = 0x10000  # CLONE_THREAD, linux/sched.h
 _NAMESPACES: Final = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)  # CLONE_NEW*
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _TYPING: Final = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX type into a terminal
+_OWNING: Final = (0x8901, 0x8902)  # FIOSETOWN and SIOCSPGRP, asm-generic/sockios.h
+_SIGNALLING: Final = (8, 10, 15)  # F_SETOWN, F_SETSIG and F_SETOWN_EX, asm-generic/fcntl.h
+"""Whoever owns a pipe is sent any signal that was chosen for it, SIGKILL too, when the pipe is written to."""
 _INT: Final = 0xFFFFFFFF
 """The kernel reads only this much of an ``int``, and a filter sees the whole register."""
 
@@ -105,7 +115,8 @@ def _by_argument(argument: Any, is_: ModuleType, *, on_gpu: bool) -> list[tuple[
         ("prlimit64", argument(0, is_.NE, 0)),
         ("sched_setaffinity", argument(0, is_.NE, 0)),
         ("prctl", argument(0, is_.MASKED_EQ, _INT, _PR_SET_PDEATHSIG)),  # which ends it with its parent
-        *(("ioctl", argument(1, is_.MASKED_EQ, _INT, command)) for command in _TYPING),
+        *(("ioctl", argument(1, is_.MASKED_EQ, _INT, command)) for command in (*_TYPING, *_OWNING)),
+        *(("fcntl", argument(1, is_.MASKED_EQ, _INT, command)) for command in _SIGNALLING),
         # To truncate while one reads, and to open for neither, are rights that Landlock has since its version 3 only.
         ("open", argument(1, is_.MASKED_EQ, opening, os.O_TRUNC)),
         ("openat", argument(2, is_.MASKED_EQ, opening, os.O_TRUNC)),

@@ -19,3 +19,9 @@ def test_other_refusals_are_of_the_sample(said: str) -> None:
     """On the CPU a made-up sample may ask for any size: another one may do."""
     check_gpu_memory(said)
     assert "device:GPU" not in said
+
+
+def test_a_message_that_quotes_bytes_is_shown() -> None:
+    """TensorFlow's Python raises another error where its own message is no text; what it said is told all the same."""
+    error = UnicodeDecodeError("utf-8", b"different value for same key \x81", 29, 30, "invalid start byte")
+    assert message_of(error) == "different value for same key \\x81"

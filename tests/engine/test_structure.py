@@ -2,11 +2,13 @@ from collections.abc import Callable
 
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from job.engine.graph import GraphDef
 from job.engine.structure import blaming
 from job.errors import BadInput
 from tests.engine.models import graph_of, v1
+from tests.jobs import GOLDENS
 
 
 def whole() -> GraphDef:
@@ -62,3 +64,15 @@ def test_malformed_part_is_no_matter_where_nothing_goes_wrong() -> None:
     _no_type(graph_def)
     with blaming(graph_def):
         assert graph_def.node
+
+
+def test_functions_that_cannot_be_loaded_are_blamed() -> None:
+    """Nobody looks into a function before it is loaded: what it takes and there is not is the file's fault."""
+    library = (GOLDENS / "functions_saved_model" / "saved_model" / "saved_model.pb").read_bytes()
+    graph_def = saved_model_pb2.SavedModel.FromString(library).meta_graphs[0].graph_def
+    with pytest.raises(KeyError), blaming(graph_def):
+        raise KeyError
+    body = next(function for function in graph_def.library.function if any(node.input for node in function.node_def))
+    next(node for node in body.node_def if node.input).input[0] = "nobody:output:0"
+    with pytest.raises(BadInput, match="its functions cannot be loaded"), blaming(graph_def):
+        raise KeyError

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 import resource
@@ -93,6 +94,21 @@ def _fork() -> None:
     os.waitpid(child, 0)
 
 
+def _signal_by_pipe(pid: int) -> None:
+    """Have the kernel send a signal to another process, which would own a pipe; nothing is written to it."""
+    reading, writing = os.pipe()
+    try:
+        fcntl.fcntl(reading, fcntl.F_SETOWN, pid)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def _choose_signal(request: int) -> None:
+    with Path("/dev/null").open("rb") as null:
+        fcntl.fcntl(null, request, 0)
+
+
 def _peek(pid: int) -> None:
     """Read another process's memory, at an address that need not be one: a process without the right is told first."""
     room = ctypes.create_string_buffer(8)
@@ -143,6 +159,9 @@ ATTACKS: Final[dict[str, Callable[[Attack], object]]] = {
     "read_memory": lambda a: _peek(a.pid),
     "signal": lambda a: os.kill(a.pid, 0),
     "signal_all": lambda _: os.kill(-1, 0),
+    "signal_by_pipe": lambda a: _signal_by_pipe(a.pid),
+    "choose_signal": lambda _: _choose_signal(10),  # F_SETSIG
+    "secret_memory": lambda _: os.close(_syscall(447, 0)),
     "watch": lambda a: os.close(_syscall(434, a.pid, 0)),  # pidfd_open
     "limit": lambda a: resource.prlimit(a.pid, resource.RLIMIT_NOFILE),
     "slow_down": lambda a: os.setpriority(os.PRIO_PROCESS, a.pid, 0),

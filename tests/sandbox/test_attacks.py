@@ -25,12 +25,14 @@ DENIED = {"EPERM", "EACCES", "EXDEV"}
 NUMBERED = {
     *("trace", "read_memory", "watch", "io_uring", "user_namespace", "mount", "bpf", "keys", "page_faults", "stay"),
     *("counters", "load_kernel", "load_module", "shared_memory", "chmod_by_number", "attribute_by_number"),
+    "secret_memory",
 }
 """Attacks by system call numbers of x86-64."""
 
 NOT_SHOWN = {
     "execute": "it would end the worker",
     "chmod_by_number": "kernels have it since 6.6",
+    "secret_memory": "a kernel need not have it",
     "vsock": "a kernel need not have it",
     "io_uring": "many kernels have it switched off",
     "user_namespace": "many kernels deny it",
@@ -54,6 +56,7 @@ SECCOMP_ALONE = {
     *("truncate", "truncate_reading", "truncate_neither", "link_in", "link", "symlink", "make_pipe", "make_socket"),
     *("chmod", "chown", "touch", "mark", "tcp", "tcp6", "udp", "netlink", "vsock", "abstract_socket", "named_socket"),
     *("fork", "start", "execute", "memory_file", "signal", "signal_all", "limit", "slow_down", "stay"),
+    *("signal_by_pipe", "choose_signal"),
     *NUMBERED,
 }
 """What each of the two denies without the other's help."""

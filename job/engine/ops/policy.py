@@ -80,13 +80,15 @@ def _reads_vocabulary(_: NodeDef) -> str:
 
 
 def _counts_in_a_file(node: NodeDef) -> str:
-    return "reads a file" if attribute(node, "vocab_file").s else ""
+    file = attribute(node, "vocab_file")
+    return "reads a file" if file.s or file.placeholder else ""
 
 
 def _described_elsewhere(node: NodeDef) -> str:
     """``local://`` is what is linked into TensorFlow; whatever is neither that nor bytes is opened as a file."""
-    source = attribute(node, "descriptor_source").s
-    return "" if source in (b"", b"local://") or source.startswith(b"bytes://") else "reads a file"
+    source = attribute(node, "descriptor_source")
+    is_known = source.s in (b"", b"local://") or source.s.startswith(b"bytes://")
+    return "" if is_known and not source.placeholder else "reads a file"
 
 
 CONDITIONS: Final[Mapping[str, Callable[[NodeDef], str]]] = {
@@ -96,4 +98,4 @@ CONDITIONS: Final[Mapping[str, Callable[[NodeDef], str]]] = {
     "DecodeProtoV2": _described_elsewhere,
     "EncodeProto": _described_elsewhere,
 }
-"""Why a node of an op that may run sometimes may not."""
+"""Why a node of an op that may run sometimes may not; a placeholder, in a function, is filled in by its callers."""

@@ -1,17 +1,31 @@
 """The last look at what is published: nothing in it may do what the policy denies, reachable or not."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from job.engine.graph import NodeDef
 from job.engine.ops.policy import FILE_OPS, why_denied
 from job.engine.reaching import reached_library
-from job.errors import Refused
+from job.errors import BadInput, Refused
 
 SAVER_OPS: Final = ("SaveV2", "MergeV2Checkpoints", "RestoreV2")
 """What TensorFlow's own writer adds, to read the weights beside the model and to write them elsewhere."""
+
+
+def check_written(directory: str) -> None:
+    """Look at a SavedModel as it lies there: whoever wrote it had read a stranger's model before, and may be his.
+
+    Raises `Refused` as `check_published`, and `BadInput` for what is none.
+    """
+    try:
+        written = saved_model_pb2.SavedModel.FromString(Path(directory, "saved_model.pb").read_bytes())
+    except (OSError, DecodeError) as error:
+        raise BadInput("what the convert stage wrote is no SavedModel", remedy="please report it") from error
+    check_published(written)
 
 
 def check_published(saved_model: saved_model_pb2.SavedModel) -> None:

@@ -12,6 +12,7 @@ from job.engine import runtime
 from job.engine.assembling import read_source
 from job.engine.graph import edge_of
 from job.engine.ops import equivalents
+from job.engine.ops.published import check_written
 from job.engine.proof import reference
 from job.engine.proof.answers import Answer, Answers, ask, recalled
 from job.engine.proof.bisection import first_diverging
@@ -22,6 +23,7 @@ from job.engine.run_errors import RUN_ERRORS, check_gpu_memory, message_of
 from job.engine.runners import Candidate
 from job.engine.runtime import Mode
 from job.engine.source_graph import SourceGraph
+from job.engine.structure import blaming
 from job.records import Signature, TensorSpec
 from job.requests import VerifyRequest
 from job.results import DivergingNode, OutputParity, ParityResult
@@ -58,6 +60,7 @@ def verify(request: VerifyRequest) -> ParityResult:
     mode: Mode = "exact" if lacking else request.mode
     runtime.configure(mode, request.device, request.seed, grappler=request.grappler)
     source = read_source(request.source)
+    check_written(request.saved_model)
     answers = _answers(source, request, mode, lacking)
     outputs = tuple(_outputs(source, request, answers, lacking))
     verdict = _overall(outputs)
@@ -90,7 +93,8 @@ def _answers(source: SourceGraph, request: VerifyRequest, mode: Mode, lacking: f
 def _outputs(
     source: SourceGraph, request: VerifyRequest, answers: Answers, lacking: frozenset[str]
 ) -> Iterator[OutputParity]:
-    candidate = Candidate(request.saved_model)
+    with blaming(source.graph.graph_def):
+        candidate = Candidate(request.saved_model)
     for number, signature in enumerate(source.signatures):
         if source.writes_state and number:
             candidate = Candidate(request.saved_model)  # as fresh as the baseline was for this signature

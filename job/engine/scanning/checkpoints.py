@@ -1,5 +1,6 @@
 """What a checkpoint's files must be before TensorFlow opens them: it aborts at shapes that cannot be."""
 
+import math
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -102,8 +103,9 @@ def _check_entry(key: bytes, entry: Entry, shards: list[int | None], where: str)
 
 
 def _check_slices(key: bytes, entry: Entry, stored: Entries, where: str) -> None:
-    """Let each slice of a tensor be there, of the shape that it is said to have."""
+    """Let each slice of a tensor be there, of the shape that it is said to have, and together be all of it."""
     whose, dims = f"the tensor {_called(key)}", dims_of(entry.shape)
+    held = dict[tuple[tuple[int, int], ...], int]()
     for proto in entry.slices:
         extents = extents_of(proto)
         wanted = slice_dims(dims, extents, whose, where)
@@ -113,6 +115,10 @@ def _check_slices(key: bytes, entry: Entry, stored: Entries, where: str) -> None
         if dims_of(part.shape) != wanted or part.dtype != entry.dtype:
             what = f"a slice of {whose} is stored as {dims_of(part.shape)} where it should be {wanted}"
             raise BadInput(what, where=where, remedy=DAMAGED)
+        held[tuple(extents)] = math.prod(wanted)
+    if entry.slices and sum(held.values()) < (count := math.prod(dims)):
+        what = f"{whose} declares {count} elements, and its slices hold {sum(held.values())}"
+        raise BadInput(what, where=where, remedy=_COPY_ALL)
 
 
 def _check_apart(stored: Entries, where: str) -> None:

@@ -31,6 +31,9 @@ SHAPED_BY: Final = {
 """Ops by the input that is their output's shape."""
 
 HANDED_ON: Final = ("Identity", "Cast")
+MOST_HANDED_ON: Final = 32
+"""How often at most: else thousands of ops behind one long chain would each follow it to its end."""
+
 _TYPES: Final = ("dtype", "T")  # the type of a shape is also called T
 
 
@@ -53,7 +56,7 @@ def check_fills(nodes: Iterable[Any], where: str = "") -> None:
 def _dims(known: dict[str, Any], text: str) -> list[int]:
     """Return a shape that is a constant, the empty one for any other."""
     node = known.get(text.partition(":")[0])
-    for _ in known:
+    for _ in range(MOST_HANDED_ON):
         if node is None or node.op not in HANDED_ON:
             break
         node = known.get(node.input[0].partition(":")[0]) if node.input else None

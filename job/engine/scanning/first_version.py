@@ -58,11 +58,16 @@ def _expected(meta: Any, where: str) -> Iterator[tuple[bytes, tuple[str, int]]]:
     for tensor in meta.tensor:
         whose, dims = f"the tensor {tensor.name[:200]}", dims_of(tensor.shape)
         item_bytes(tensor.type, whose, where)
-        element_count(dims, whose, where)
+        count, held = element_count(dims, whose, where), dict[bytes, int]()
         for proto in tensor.slice:
             extents = extents_of(proto)
             part = slice_dims(dims, extents, whose, where)
-            yield slice_key(tensor.name.encode(), extents), (tensor.name, element_count(part, whose, where))
+            key = slice_key(tensor.name.encode(), extents)
+            held[key] = element_count(part, whose, where)
+            yield key, (tensor.name, held[key])
+        if sum(held.values()) < count:
+            what = f"{whose} declares {count} elements, and its slices hold {sum(held.values())}"
+            raise BadInput(what, where=where, remedy=_COPY_AGAIN)
 
 
 def _check_value(tensor: Any, name: str, count: int, where: str) -> None:

@@ -18,7 +18,8 @@ WRITE_OUT: Final = "export the graph with its functions written out (graph_util,
 def check_calls(graph_def: Any, where: str) -> None:
     """Raise `BadInput` for functions that call themselves, `Refused` for calls that grow without measure."""
     functions = {one.signature.name: one for one in graph_def.library.function}
-    calls = {name: list(_called(one.node_def, functions)) for name, one in functions.items()}
+    gradients = {pair.function_name: pair.gradient_func for pair in graph_def.library.gradient}
+    calls = {name: list(_called(one.node_def, functions, gradients)) for name, one in functions.items()}
     try:
         order = list(TopologicalSorter(calls).static_order())
     except CycleError as error:
@@ -32,20 +33,23 @@ def check_calls(graph_def: Any, where: str) -> None:
         if depth[name] > MAX_DEPTH:
             what = f"functions call each other {depth[name]} deep, up to {name}; {MAX_DEPTH} are allowed"
             raise Refused(what, where=where, remedy=WRITE_OUT)
-    grown = len(graph_def.node) + sum(inlined[one] for one in _called(graph_def.node, functions))
+    grown = len(graph_def.node) + sum(inlined[one] for one in _called(graph_def.node, functions, gradients))
     if grown > MAX_INLINED:
         what = f"the graph's {len(graph_def.node)} nodes become {grown} with what they call; {MAX_INLINED} are allowed"
         raise Refused(what, where=where, remedy=WRITE_OUT)
 
 
-def _called(nodes: Iterable[Any], functions: dict[str, Any]) -> Iterator[str]:
-    """Yield the function of every call, a function called twice twice."""
+def _called(nodes: Iterable[Any], functions: dict[str, Any], gradients: dict[str, str]) -> Iterator[str]:
+    """Yield the function of every call, a function called twice twice; whoever asks for a gradient calls that too."""
     if not functions:
         return
     for node in nodes:
         if node.op in functions:
             yield node.op
-        yield from (name for name in _named(node.attr) if name in functions)
+        named = list(_named(node.attr))
+        if node.op == "SymbolicGradient":
+            named += [gradients[name] for name in named if name in gradients]
+        yield from (name for name in named if name in functions)
 
 
 def _named(attributes: Any) -> Iterator[str]:

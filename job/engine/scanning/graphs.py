@@ -66,12 +66,19 @@ def check_graph(graph_def: graph_pb2.GraphDef, where: str) -> None:
             check_names(node, body.called, where)
         _check_order(body, where)
         declared_bytes += sum(check_attributes(node.attr, f"node {node.name}", where) for node in body.nodes)
+    declared_bytes += sum(_check_function(function, where) for function in graph_def.library.function)
     if declared_bytes > MAX_GRAPH_BYTES:
         what = f"the graph's constants declare {declared_bytes} bytes; {MAX_GRAPH_BYTES} are allowed"
         raise Refused(what, where=where, remedy="save the model with its weights in a checkpoint")
     check_calls(graph_def, where)
     for body in bodies[1:]:
         check_fills(body.nodes, where)
+
+
+def _check_function(function: Any, where: str) -> int:
+    """Check what a function says of itself and its arguments; return the bytes that it declares there."""
+    said = (function.attr, *(one.attr for one in function.arg_attr.values()))
+    return sum(check_attributes(attributes, f"the function {function.signature.name}", where) for attributes in said)
 
 
 def _bodies(graph_def: graph_pb2.GraphDef, where: str) -> Iterator[_Body]:

@@ -56,6 +56,7 @@ def _copy(block: bytes, position: int, out: bytearray) -> int:
         offset |= (tag >> 5) << 8
     if not 0 < offset <= len(out):
         raise DamagedError("a block repeats what it does not hold")
-    piece = out[-offset:][:length]
+    start = len(out) - offset
+    piece = out[start : start + length]
     out += (piece * (length // len(piece) + 1))[:length]
     return position + 1 + wide

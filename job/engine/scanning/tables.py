@@ -63,7 +63,9 @@ def _handles(data: Data) -> Iterator[tuple[int, int]]:
     _, position = _handle(footer, 0)
     index, _ = _handle(footer, position)
     end = 0
-    for _, value in _entries(_block(data, *index)):
+    for key, value in _entries(_block(data, *index)):
+        if len(key) > MAX_KEY_BYTES:  # every key after it might copy it
+            raise _DamagedError(f"its index has a key of {len(key)} bytes")
         (start, size), _ = _handle(value, 0)
         if start < end:
             raise _DamagedError(f"the block at byte {start} overlaps the one before")

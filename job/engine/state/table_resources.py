@@ -42,7 +42,7 @@ class LiftedTable(tf.saved_model.experimental.TrackableResource):  # type: ignor
         """Fill the table now, as loading the model will; raises `BadInput` where its contents do not fit it."""
         try:
             self._initialize()
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, UnicodeDecodeError) as error:  # the latter where a message quotes bytes
             raise BadInput(
                 f"the table {self._table.name} cannot be filled: {message_of(error)}",
                 remedy="its vocabulary is damaged or another model's; copy the whole model directory again",

@@ -75,6 +75,22 @@ def test_ops_that_may_read_a_file_are_judged_by_what_they_are_told(
             check_ops(lone(op, **{attribute: value}), ["one"])
 
 
+@pytest.mark.parametrize(
+    ("op", "name"),
+    [
+        ("FixedUnigramCandidateSampler", "vocab_file"),
+        ("DecodeProtoV2", "descriptor_source"),
+        ("EncodeProto", "descriptor_source"),
+        ("PrintV2", "output_stream"),
+    ],
+)
+def test_what_a_caller_fills_in_is_not_trusted(op: str, name: str) -> None:
+    """A node of a function may leave an attribute to its callers, who may name a file."""
+    node = node_def_pb2.NodeDef(name="one", op=op)
+    node.attr[name].placeholder = "given"
+    assert "file" in why_denied(node)
+
+
 def test_new_op_of_tensorflow_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is registered and in no class may not run until somebody has judged it."""
     others = {op: one for op, one in CLASS_OF.items() if op != "Relu"}

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from job.engine.proof import reference
 from job.engine.proof.verifying import _as_run as as_run
 from job.engine.proof.verifying import verify
 from job.engine.run_errors import message_of
-from job.errors import BadInput, UsageError
+from job.errors import BadInput, Refused, UsageError
 from job.records import ArtifactOptions
 from job.requests import SourceRequest, VerifyRequest
 from job.results import OutputParity, ParityResult
@@ -28,6 +29,20 @@ def linear() -> None:
 def verified(request: SourceRequest, saved_model: Path, **how: Any) -> ParityResult:
     wanted = VerifyRequest(source=request, saved_model=str(saved_model), mode="exact", tolerance=1e-5)
     return verify(replace(wanted, **how))
+
+
+def test_model_is_looked_at_before_it_is_loaded(saved: Saver, tmp_path: Path) -> None:
+    """What wrote it had read a stranger's model, and may have become his: an op that reads files is found there."""
+    request = saved(linear)
+    path = converted(request, tmp_path).directory / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    model.meta_graphs[0].graph_def.library.function[0].node_def.add(name="evil", op="ReadFile")
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(Refused, match=r"holds op ReadFile .node evil."):
+        verified(request, path.parent)
+    path.write_bytes(b"\xff")
+    with pytest.raises(BadInput, match="is no SavedModel"):
+        verified(request, path.parent)
 
 
 def test_conversion_is_proven(saved: Saver, tmp_path: Path) -> None:

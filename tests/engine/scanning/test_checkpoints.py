@@ -82,6 +82,26 @@ def test_slice_that_is_gone_is_named(tmp_path: Path) -> None:
     assert said(tmp_path, table) == "a slice of the tensor w is not stored: [(1, 1), (0, 2)]"
 
 
+def test_slices_that_do_not_make_the_whole_are_told(tmp_path: Path) -> None:
+    """Else a tensor of terabytes could be claimed with one element of it, and the same slice be named twice."""
+    twice = field(7, bundle.slice_of((0, 1), (0, 2))) * 2
+    half = {slice_key(b"w", [(0, 1), (0, 2)]): bundle.entry((1, 2), checkpoints.DATA[:8])}
+    table = bundle.table({b"": bundle.header(), **half, b"w": bundle.entry((2, 2), b"", more=twice)})
+    assert said(tmp_path, table) == "the tensor w declares 4 elements, and its slices hold 2"
+
+
+def test_key_of_the_tables_index_has_a_limit(tmp_path: Path) -> None:
+    """A long one would be copied by all that share its beginning."""
+    sound = bundle.table({b"": bundle.header()})
+    key = b"k" * 5000
+    entry = bundle.varint(0) + bundle.varint(len(key)) + bundle.varint(2) + key + b"\0\0"
+    index = bundle._sealed(entry + bytes(4) + b"\1\0\0\0", 0)
+    footer = bundle.varint(0) + bundle.varint(0) + bundle.varint(0) + bundle.varint(len(index) - 5)
+    assert said(tmp_path, index + footer.ljust(40, b"\0") + sound[-8:]) == (
+        "the table is damaged: its index has a key of 5000 bytes"
+    )
+
+
 def test_strings_have_no_size_of_their_own(tmp_path: Path) -> None:
     """A stored text takes one byte or more: a million of them do not lie in a hundred bytes."""
     saved(tmp_path / "model.ckpt", ["", ""], [np.array([b"", b"abc"]), np.zeros([0, 3], "f4")], ["s", "none"])

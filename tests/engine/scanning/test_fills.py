@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from google.protobuf import text_format
 from tensorflow.core.framework import graph_pb2
@@ -37,6 +39,16 @@ def test_shape_that_cannot_be_is_bad_input(described: str) -> None:
     """Sizes that overflow or are negative are told by the node that has them."""
     with pytest.raises(BadInput, match="the output of node fill"):
         check_fills(nodes_of(described), "graph.pb")
+
+
+def test_many_shapes_behind_one_chain_take_no_time() -> None:
+    """Each would follow the chain to its end: the product of their numbers, where time should be their sum."""
+    chain = "".join(text.node(f"n{at + 1}", "Identity", f"n{at}") for at in range(5000))
+    made = "".join(text.node(f"made{at}", "RandomUniform", "n5000", dtype=text.FLOAT) for at in range(5000))
+    nodes = nodes_of(chain + made)
+    start = time.process_time()
+    check_fills(nodes)
+    assert time.process_time() - start < 3
 
 
 def test_what_models_make_passes() -> None:

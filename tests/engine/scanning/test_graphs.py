@@ -83,6 +83,14 @@ def test_gradient_that_calls_its_function_is_no_recursion() -> None:
     check_graph(graph_of(text.library(inner, outer, gradient) + text.calling("g")), "")
 
 
+def test_gradient_that_asks_for_itself_is_recursion() -> None:
+    """TensorFlow would look for its end for ever: the library gives ``f`` the gradient ``g``, which asks for f's."""
+    inner = text.function("f", text.node("n", "Neg", "x", T=text.FLOAT), "n:y:0")
+    outer = text.function("g", text.node("n", "SymbolicGradient", "x", f='func { name: "f" }'), "n:output:0")
+    gradient = 'gradient { function_name: "f" gradient_func: "g" } '
+    assert told(text.library(inner, outer, gradient)) == "functions call themselves: g calls g"
+
+
 def test_calls_may_be_as_deep_and_as_many_as_tensorflow_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is what is said, and one call more is too many; two calls of one function count twice."""
     monkeypatch.setattr(functions, "MAX_DEPTH", 5)
@@ -148,6 +156,15 @@ def test_signatures_have_shapes_and_types_that_can_be() -> None:
     ):
         with pytest.raises(BadInput, match=f"a of the signature s {said}"):
             check_proto(text_format.Parse(described % info, MetaGraphDef()), "a.meta")
+
+
+def test_attributes_of_functions_are_looked_at() -> None:
+    """Those of a function and of its arguments are TensorFlow's to read as well as a node's."""
+    shape = "attr { key: '_output_shapes' value { list { shape { dim { size: -7 } } } } }"
+    body = text.function("f", text.node("n", "Neg", "x", T=text.FLOAT), "n:y:0")
+    for given in (shape, f"arg_attr {{ key: 0 value {{ {shape} }} }}"):
+        described = text.library(body.removesuffix("}\n") + given + "}\n")
+        assert told(described) == "_output_shapes of the function f has a dimension of -7"
 
 
 def test_old_and_absent_versions_are_read() -> None:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from job.engine.scanning.snappy import DamagedError, decompress
@@ -21,6 +23,17 @@ LONG = bytes(range(256)) * 3
 def test_block_is_as_it_was(block: bytes, content: bytes) -> None:
     """Literals of every length, and repetitions that reach into themselves."""
     assert decompress(block) == content
+
+
+def test_time_is_linear_in_the_size() -> None:
+    """Repetitions that reach far back copy what they repeat, and not all that is between."""
+    pieces = 2**17
+    far_back = b"\x17" + (2**20).to_bytes(4, "little")  # six bytes, from the beginning
+    size = 2**20 + 6 * pieces
+    block = b"\x80\x80" + bytes([size >> 14]) + b"\xf8\xff\xff\x0f" + bytes(2**20) + far_back * pieces
+    start = time.process_time()
+    assert decompress(block) == bytes(size)
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(
