@@ -4,6 +4,7 @@ What only a command needs is imported by it: ``structlog`` alone, with ``rich`` 
 ``--help`` took.
 """
 
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -87,6 +88,14 @@ class _Names(click.types.StringParamType):
     envvar_list_splitter = ","
 
 
+class _Number(click.FloatRange):
+    """A number with a least value, which NaN would get past: it is not less than anything."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        return self.fail(f"{value!r} is not a number", param, ctx) if math.isnan(number) else number
+
+
 def _click_type(kind: Any, minimum: float | None) -> Any:
     if get_origin(kind) is tuple:
         return _Names()
@@ -94,7 +103,7 @@ def _click_type(kind: Any, minimum: float | None) -> Any:
         return click.Choice(get_args(kind))
     if minimum is None or kind is bool:
         return kind
-    return click.IntRange(min=int(minimum)) if kind is int else click.FloatRange(min=minimum)
+    return click.IntRange(min=int(minimum)) if kind is int else _Number(min=minimum)
 
 
 @app.command("run", context_settings=CONTEXT)

@@ -43,7 +43,7 @@ class StageRuns:
         try:
             result, timing = self._once(mode, stage, request, kind)
         except (Crashed, DeviceError) as error:
-            again, end = _without_grappler(request, mode), "crashed"
+            again, end = _without_grappler(request, mode) if isinstance(error, Crashed) else request, "crashed"
             log.warning("stage_retried", stage=stage_name(mode, stage), reason=str(error))
         except Overstayed as error:
             again, end = _without_grappler(request, mode), "did not end"

@@ -18,7 +18,7 @@ from job.storage.files import local_io
 LOG_BYTES: Final = 16 * 2**20
 """A log that has grown beyond this is begun anew; what is said last counts."""
 
-RESULT_BYTES: Final = 64 * 2**20
+RESULT_BYTES: Final = 16 * 2**20
 TAIL_BYTES: Final = 8192
 
 

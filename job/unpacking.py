@@ -1,6 +1,7 @@
 """Take the regular files out of an archive that somebody else made, and nothing else."""
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -89,7 +90,10 @@ def _write(directory: Path, key: str, chunks: Iterator[bytes], where: str) -> in
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         what = f"the archive holds a file and a directory of one name: {key}"
         raise BadInput(what, where=where, remedy=_UNPACK) from error
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            what = f"the archive holds a path that is longer than this system's: {key[:80]}… ({len(key)} characters)"
+            raise BadInput(what, where=where, remedy=_UNPACK) from error
         with local_io(directory):
             raise
 

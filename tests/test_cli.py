@@ -89,6 +89,7 @@ def test_flag_comes_before_variable(settings: list[Settings], monkeypatch: pytes
         (["rum"], {}, "No such command 'rum'"),
         (["run", "--device", "tpu"], {}, "'tpu' is not one of 'auto', 'cpu', 'gpu'"),
         (["run", "--stage-timeout-s", "0"], {}, "'--stage-timeout-s': 0 is not in the range x>=1"),
+        (["run", "--grace-s", "nan"], {}, "'--grace-s': 'nan' is not a number"),
         (["run", "--seed"], {}, "Option '--seed' requires an argument"),
         (["run", "extra"], {}, "unexpected extra argument (extra)"),
         (["inspect"], {}, "Missing argument 'URI'"),

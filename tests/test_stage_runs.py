@@ -125,3 +125,11 @@ def test_second_try_finds_nothing_of_the_first(tmp_path: Path) -> None:
     stages, _ = runs(Crashed("x"), ConvertResult(summary=SourceSummary(format=Format.GRAPH_DEF)))
     stages.run("exact", "convert", request, ConvertResult)
     assert not (tmp_path / "saved_model").exists()
+
+
+def test_gpu_that_failed_is_no_fault_of_grappler_s() -> None:
+    """The second try is the first one again, and no note blames an optimizer."""
+    stages, scripted = runs(DeviceError("CUDA_ERROR_ECC_UNCORRECTABLE"), PASSED)
+    result, _ = stages.run("as_run", "verify", VERIFY, ParityResult)
+    assert [request.grappler for request, _ in scripted.asked] == [True, True]
+    assert result.notes == PASSED.notes

@@ -210,6 +210,12 @@ def test_notes_of_the_archive_itself_are_not_read_into_memory(tmp_path: Path) ->
     assert "too much memory" in refused(tmp_path, many)
 
 
+def test_path_too_long_for_this_system_is_no_fault_of_this_machine(tmp_path: Path) -> None:
+    """The disk is sound: another try would end the same way."""
+    with pytest.raises(BadInput, match="longer than this system's"):
+        unpacked(tmp_path, zip_of((("a/" * 3000 + "m.pb", b"x"),)))
+
+
 def test_file_and_directory_of_one_name_are_no_fault_of_this_machine(tmp_path: Path) -> None:
     """The disk is sound: another try would end the same way."""
     assert "a file and a directory of one name: a/b" in refused(

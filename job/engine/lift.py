@@ -128,7 +128,8 @@ def argument_names(signature: Signature) -> list[str]:
     """
     names = list[str]()
     for spec in signature.inputs:
-        name = function_type.sanitize_arg_name(spec.key)
+        plain = "".join(one if one.isascii() else "_" for one in spec.key)  # TensorFlow saves no other letters
+        name = function_type.sanitize_arg_name(plain or "_")
         name = f"{name}_" if keyword.iskeyword(name) or name == "self" else name
         numbered = (f"{name}_{number}" for number in itertools.count(1))
         names.append(next(one for one in itertools.chain([name], numbered) if one not in names))

@@ -114,7 +114,7 @@ def test_model_without_a_default_signature_can_be_called() -> None:
     assert all(name.isidentifier() for name in names)
 
 
-@pytest.mark.parametrize("keys", [("class", "lambda"), ("in_x_2", "in/x", "in x"), ("self", "x")])
+@pytest.mark.parametrize("keys", [("class", "lambda"), ("in_x_2", "in/x", "in x"), ("self", "x"), ("é", "")])
 def test_keys_that_are_no_python_names_keep_their_place(saved: Saver, tmp_path: Path, keys: tuple[str, ...]) -> None:
     """A signature's inputs may be called as Python's keywords are, or alike once made legal; clients keep the keys."""
 

@@ -1,5 +1,6 @@
 """Inputs to compare on: recorded ones where the user has them, else made to fit the graph."""
 
+import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ Array = NDArray[Any]
 
 BATCHES: Final = (4, 1, 3)
 """Batch sizes of the samples: a batch, one alone, and an odd number."""
+
+_MOST_ELEMENTS: Final = 2**40  # some terabytes: no machine has them
 
 KINDS: Final = ("normal", "uniform", "extreme")
 """How the floats of each batch are spread."""
@@ -135,6 +138,8 @@ class _Maker:
         dtype = tf.as_dtype(spec.dtype)
         if switch is not None:
             return np.full(() if spec.shape is None else shape, switch, dtype.as_numpy_dtype)
+        if math.prod(shape) > _MOST_ELEMENTS:  # where numpy says ValueError, as it does for faults of ours
+            raise MemoryError(f"input {spec.key} of shape {list(shape)} fits into no memory")
         return values.of(edge, dtype, shape, self._steps(sizes))
 
     def _steps(self, sizes: Sizes) -> int:

@@ -202,3 +202,13 @@ def test_predicate_of_unknown_rank_is_one_truth_value(saved: Saver) -> None:
     request = saved(build)
     request = replace(request, options=ArtifactOptions(inputs={"x": "x:0", "flag": "flag:0"}, outputs={"y": "y:0"}))
     assert {value.shape for value in feed(request, "flag")} == {()}
+
+
+def test_input_that_no_memory_holds_is_no_fault_of_ours(saved: Saver) -> None:
+    """An exhausted memory is told as such; the ValueError of numpy would be a bug of the job."""
+
+    def build() -> None:
+        tf.negative(v1.placeholder(tf.float32, [2] * 62, name="x"), name="y")
+
+    with pytest.raises(MemoryError, match=r"input x of shape .* fits into no memory"):
+        groups(saved(build))
