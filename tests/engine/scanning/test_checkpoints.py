@@ -11,6 +11,7 @@ from job.engine.formats.base import checkpoint_of
 from job.engine.scanning.slices import slice_key
 from job.errors import BadInput, JobError
 from tests.hostile_corpus import bundle, checkpoints
+from tests.hostile_corpus.messages import varint
 from tests.hostile_corpus.case import Case, Outside
 from tests.hostile_corpus.messages import field
 from tests.jobs import GOLDENS
@@ -94,9 +95,9 @@ def test_key_of_the_tables_index_has_a_limit(tmp_path: Path) -> None:
     """A long one would be copied by all that share its beginning."""
     sound = bundle.table({b"": bundle.header()})
     key = b"k" * 5000
-    entry = bundle.varint(0) + bundle.varint(len(key)) + bundle.varint(2) + key + b"\0\0"
+    entry = varint(0) + varint(len(key)) + varint(2) + key + b"\0\0"
     index = bundle._sealed(entry + bytes(4) + b"\1\0\0\0", 0)
-    footer = bundle.varint(0) + bundle.varint(0) + bundle.varint(0) + bundle.varint(len(index) - 5)
+    footer = varint(0) + varint(0) + varint(0) + varint(len(index) - 5)
     assert said(tmp_path, index + footer.ljust(40, b"\0") + sound[-8:]) == (
         "the table is damaged: its index has a key of 5000 bytes"
     )
