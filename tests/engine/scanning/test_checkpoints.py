@@ -11,9 +11,8 @@ from job.engine.formats.base import checkpoint_of
 from job.engine.scanning.slices import slice_key
 from job.errors import BadInput, JobError
 from tests.hostile_corpus import bundle, checkpoints
-from tests.hostile_corpus.messages import varint
 from tests.hostile_corpus.case import Case, Outside
-from tests.hostile_corpus.messages import field
+from tests.hostile_corpus.messages import field, varint
 from tests.jobs import GOLDENS
 
 OUTSIDE = Outside(directory=Path("/nowhere"), port=9)
