@@ -66,7 +66,7 @@ def _unfit(node: NodeDef, defined: Any) -> str:
         return "" if defined.HasField("default_value") else f"the attribute {defined.name} is missing"
     value = node.attr[defined.name]
     field = "list" if defined.type.startswith("list") else FIELDS.get(defined.type, defined.type)
-    if value.WhichOneof("value") not in (field, "placeholder"):
+    if value.WhichOneof("value") != field:  # a placeholder stands in functions alone
         return f"the attribute {defined.name} is no {defined.type}"
     if field == "type" and value.type not in types_pb2.DataType.values()[1:]:
         return f"the attribute {defined.name} is no type"

@@ -36,8 +36,8 @@ class Mutant:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether any byte of it differs from what it was: some mutations change nothing."""
-        return self.files != files_of(self.seed)
+        """Whether a file that is there differs from what it was: some mutations change nothing, some lose a file."""
+        return any(files_of(self.seed)[key] != data for key, data in self.files.items())
 
     def write(self, directory: Path) -> None:
         """Write the files below `directory`."""

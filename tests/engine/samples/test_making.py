@@ -208,7 +208,7 @@ def test_input_that_no_memory_holds_is_no_fault_of_ours(saved: Saver) -> None:
     """An exhausted memory is told as such; the ValueError of numpy would be a bug of the job."""
 
     def build() -> None:
-        tf.negative(v1.placeholder(tf.float32, [2] * 62, name="x"), name="y")
+        tf.negative(v1.placeholder(tf.float32, [4] * 31, name="x"), name="y")
 
     with pytest.raises(MemoryError, match=r"input x of shape .* fits into no memory"):
         groups(saved(build))
