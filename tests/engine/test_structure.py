@@ -38,6 +38,7 @@ FAULTS: dict[str, Callable[[GraphDef], object]] = {
     "has 1 inputs, and its op AddV2 takes 2": lambda graph: _node(graph, "y").input.pop(),
     "attribute T is missing": lambda graph: _node(graph, "y").attr.pop("T"),
     "attribute dtype is no type": _no_type,
+    "attribute _odd has no value": lambda graph: _node(graph, "y").attr["_odd"].SetInParent(),
     "attribute T is no type": lambda graph: _node(graph, "y").attr["T"].shape.SetInParent(),
     "attribute value holds other bytes than it says": _cut_bytes,
 }
