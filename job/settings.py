@@ -52,7 +52,7 @@ class Settings:
     memory_limit_mib: int | None = _knob(
         None,
         "How much memory a worker may hold, in MiB; never more than 80 % of what the job leaves of the container's.",
-        minimum=1,
+        minimum=256,
     )
     grace_s: float = _knob(8, "How long after SIGTERM the job ends at the latest, with code 75.", minimum=0)
     deadline_s: float = _knob(
