@@ -41,7 +41,7 @@ def other_value(name: str) -> Any:
         return next(choice for choice in get_args(kind) if choice != knob.default)
     if get_origin(kind) is tuple:
         return ("x", "y")
-    return {bool: True, int: 7, float: 0.5, str: "x"}[kind]
+    return {bool: True, int: 7 + int(knob.metadata["minimum"] or 0), float: 0.5, str: "x"}[kind]
 
 
 def typed(flag: str, value: Any) -> list[str]:
