@@ -38,7 +38,9 @@ def _faults(graph: Graph) -> Iterator[str]:
     """Yield what TensorFlow would refuse, of the ops that it knows: nodes first, then what they take of each other."""
     known = {name: node for name, node in graph.nodes.items() if op_def_registry.get(node.op)}
     for name, node in known.items():
-        unfit = [f"the attribute {key} has no value" for key, value in node.attr.items() if not value.WhichOneof("value")]
+        unfit = [
+            f"the attribute {key} has no value" for key, value in node.attr.items() if not value.WhichOneof("value")
+        ]
         unfit += [said for one in op_def_registry.get(node.op).attr if (said := _unfit(node, one))]
         yield from (f"{said} (node {name}, op {node.op})" for said in unfit)
         count = len(graph.inputs(name))
