@@ -48,7 +48,7 @@ ROWS: Final = (
     _row(19, "wrong extension", "converted, or 40 with its real format", "test_discovery.py::test_graph_defs_are_told_by_content", "test_content.py::test_every_kind_has_a_meaning_and_a_remedy"),
     _row(20, "GraphDef as text", "converted", "engine/formats/test_formats.py::test_format_is_read_as_binary_and_as_text"),
     _row(21, "GraphDef over 2 GiB", "40, says why", "engine/formats/test_formats.py::test_file_over_two_gigabytes_is_bad_input"),
-    _row(22, "checkpoint of 10 GB and more", "streamed", "storage/test_bodies.py::test_an_object_passes_through_in_pieces", reason="what converting takes of memory grows with the weights; docs/reliability.md"),
+    _row(22, "checkpoint of 10 GB and more", "streamed", "storage/test_bodies.py::test_an_object_passes_through_in_pieces", reason="no test converts 10 GB: the transfer alone is shown to need no memory for it"),
     _row(23, "shard, index or graph missing", "40, names them", "test_checkpoints.py::test_missing_files_are_named"),
     _row(24, "shard count differs from the names", "40", "test_checkpoints.py::test_missing_files_are_named", "test_content.py::test_index_says_how_many_data_files_it_needs"),
     _row(25, "index and data differ, wrong checksum", "40, names the tensor", "engine/state/test_checkpoint.py::test_damage_is_bad_input"),
