@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from job.records import ArtifactOptions, Format
+from job.results import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,5 +77,29 @@ class BenchmarkRequest:
     source: SourceRequest
     saved_model: str
     effort: Literal["quick", "full"]
+    device: Literal["cpu", "gpu"] = "cpu"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeVariantsRequest:
+    """Write each variant of the SavedModel below `directory`, under its name; ``exact`` makes no reduced ones."""
+
+    saved_model: str
+    directory: str
+    precision: Precision
+    device: Literal["cpu", "gpu"] = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaceRequest:
+    """Run the SavedModels against each other, by name, until each has won or cannot win any more.
+
+    The first is the faithful one, to which the others are compared.
+    """
+
+    source: SourceRequest
+    saved_models: dict[str, str]
+    budget_s: float
     device: Literal["cpu", "gpu"] = "cpu"
     seed: int = 0

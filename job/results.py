@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+Precision = Literal["exact", "reduced"]
+"""What a variant may change: ``exact`` the order of arithmetic alone, ``reduced`` the numbers' width too (issue 6)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutputParity:
@@ -101,3 +104,48 @@ class BenchmarkResult:
     load_ms: dict[str, float] = field(default_factory=dict)
     first_call_ms: dict[str, float] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeVariant:
+    """A variant of the SavedModel: what was changed, in words; or why there is none."""
+
+    name: str
+    precision: Precision
+    changes: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeVariants:
+    """What `MakeVariantsRequest` came to, in the order of the list of variants."""
+
+    variants: tuple[MadeVariant, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaceLap:
+    """A runner's throughput over the faithful SavedModel's at one batch size, within `low` and `high` at 95 %."""
+
+    batch_size: int
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """How a variant fared; `reason` says why it was taken out of the race, `first_call_ms` is of a cold one."""
+
+    name: str
+    laps: tuple[RaceLap, ...] = ()
+    first_call_ms: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaceResult:
+    """The race among variants; `reason` says why there was none."""
+
+    runners: tuple[Runner, ...] = ()
+    reason: str = ""

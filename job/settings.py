@@ -37,6 +37,17 @@ class Settings:
         "auto", "Where models run; gpu ends with code 73 where no GPU can be used."
     )
     benchmark: Literal["off", "quick", "full"] = _knob("quick", "How long to measure throughput and latency.")
+    precision: Literal["exact", "reduced"] = _knob(
+        "exact",
+        "What a faster variant may change: exact keeps 32-bit arithmetic and the tolerance, "
+        "reduced also tries 16 bits within 1e-2 of the scale.",
+    )
+    tune_budget: float = _knob(
+        90,
+        "How many seconds the search for a faster variant may take for one artifact; 0: none is looked for.",
+        minimum=0,
+        metavar="SECONDS",
+    )
     tolerance: float = _knob(1e-5, "Largest accepted error of a 32-bit float output, relative to its scale.", minimum=0)
     seed: int = _knob(0, "Seed of the synthesised inputs.", minimum=0)
     scratch: str = _knob(
