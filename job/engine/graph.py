@@ -3,8 +3,9 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+import numpy as np
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.python.framework import op_def_registry, tensor_util
@@ -51,6 +52,12 @@ class Graph:
             ((twice, _),) = Counter(node.name for node in graph_def.node).most_common(1)
             raise BadInput(f"two nodes are named {twice!r}", remedy="the file is damaged; export the graph again")
         self._consumers: dict[str, list[tuple[str, int, int]]] | None = None
+
+    def of(self, graph_def: GraphDef) -> "Graph":
+        """Return an index over a form of this graph, with what the export wrote down of its nodes."""
+        other = Graph(graph_def)
+        other.recorded_shapes = self.recorded_shapes
+        return other
 
     def inputs(self, name: str) -> list[Edge]:
         """Return the data inputs of a node, in order: control inputs follow them, thousands where a graph trains."""
@@ -128,6 +135,14 @@ class Graph:
             raise KeyError(edge.tensor)
         return tensor_util.MakeNdarray(node.attr["value"].tensor)
 
+    def names(self, edge: Edge) -> list[str]:
+        """Return the strings of a constant; raises `KeyError` if the edge is none, `BadInput` if it holds numbers."""
+        held = np.ravel(self.const(edge))
+        if held.dtype.kind not in "OSU":
+            what = f"{edge.tensor} gives {held.dtype} where names are wanted"
+            raise BadInput(what, remedy="the file is damaged; export the graph again")
+        return [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in held]
+
 
 def _is_data(text: str) -> bool:
     return not text.startswith("^")
@@ -145,6 +160,12 @@ def reference_inputs(node: NodeDef) -> set[int]:
     """Return which inputs of a node take a TF1 reference (`Assign` takes one at 0)."""
     op_def = op_def_registry.get(node.op)
     return {index for index, arg in enumerate(op_def.input_arg) if arg.is_ref} if op_def else set()
+
+
+def arguments(node: NodeDef, which: Literal["input_arg", "output_arg"]) -> list[Any]:
+    """Return what an op's definition says of each input or output of a node, for that many as the node has."""
+    args = getattr(op_def_registry.get(node.op), which)
+    return [arg for arg in args for _ in range(_arg_count(node, arg))]
 
 
 def input_count(node: NodeDef) -> int:

@@ -104,6 +104,14 @@ def test_constants_are_read_behind_identities() -> None:
         Graph(made).const(Edge("p", 0))
 
 
+def test_names_are_strings_and_numbers_are_bad_input() -> None:
+    """Tensors' names are read from a constant of strings; one of numbers, as damage leaves it, is told by its name."""
+    made = graph_of(lambda: [v1.constant(["a", "b"], name="c"), v1.constant([1, 2], name="d")])
+    assert Graph(made).names(Edge("c", 0)) == ["a", "b"]
+    with pytest.raises(BadInput, match=r"d:0 gives int32 where names are wanted"):
+        Graph(made).names(Edge("d", 0))
+
+
 def test_stripped_attributes_have_their_default() -> None:
     """An attribute that the export left out has the op's default; one that the op lacks is none."""
     node = graph_def(("v", "VariableV2", [])).node[0]

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from job.engine.architectures.matching import Pattern, Shape, fit
@@ -70,5 +69,5 @@ def _wanted(meta: meta_graph_pb2.MetaGraphDef) -> dict[str, Pattern | None]:
         return shapes
     saver = graph.ancestors([restore])
     nodes = [node.name for node in graph.of_type(*RESTORE_OPS) if node.name in saver]
-    names = [name.decode() for node in nodes for name in np.ravel(graph.const(graph.inputs(node)[1]))]
+    names = [name for node in nodes for name in graph.names(graph.inputs(node)[1])]
     return {name: shapes.get(name) for name in names}

@@ -127,8 +127,7 @@ def _restored(graph: Graph, filling: str) -> Iterator[tuple[str, str]]:
     for edge in graph.inputs(filling)[1:]:
         source = graph.source_of(edge, through=HANDED_ON)
         if graph.nodes[source.node].op in RESTORE_OPS:
-            names = graph.const(graph.inputs(source.node)[1]).ravel()
-            yield edge.tensor, names[source.output].decode()
+            yield edge.tensor, graph.names(graph.inputs(source.node)[1])[source.output]
 
 
 def find_assets(
