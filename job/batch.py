@@ -1,5 +1,6 @@
-"""The artifacts of one shard, one after another, with those that its archives hold."""
+"""The artifacts of one shard, several at work at once, with those that its archives hold."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -27,6 +28,9 @@ FATAL: Final = (Denied.exit_code,)
 LEFT_NAMED: Final = 5
 """How many of the artifacts that are left a log line names."""
 
+GOODBYE_S: Final = 1.0
+"""How long what is at work has for ending, once it is dropped; what does not is left behind with the process."""
+
 
 @dataclass(kw_only=True)
 class Batch:
@@ -37,64 +41,131 @@ class Batch:
     is_interrupted: bool = False
 
 
-def process_all(shop: Workshop, work: Work, options_for: OptionsFor) -> Batch:
-    """Process artifact after artifact, until a signal or the deadline comes or none other would fare better.
+@dataclass(kw_only=True)
+class _Item:
+    """One of the work's artifacts, and what has become of it, of an archive for each artifact in it."""
 
+    artifact: Artifact
+    said: ArtifactOptions
+    reports: list[ArtifactReport]
+    left_alone: list[LeftAlone]
+    is_begun: bool = False
+    is_done: bool = False
+
+
+def process_all(shops: Sequence[Workshop], work: Work, options_for: OptionsFor) -> Batch:
+    """Process artifacts until a signal or the deadline comes or none other would fare better.
+
+    Each shop, one for a device, has as many at work as its lanes allow; reports are in the order of `work`.
     `options_for` says what the user says about an artifact that is found in an archive.
     """
-    done, left = Batch(reports=[], left_alone=[]), [artifact for artifact, _ in work]
-    shift = _Shift(shop=shop, options_for=options_for, intake=Intake(shop.interrupts), left_alone=done.left_alone)
+    items = [_Item(artifact=artifact, said=said, reports=[], left_alone=[]) for artifact, said in work]
+    shift = _Shift(items, options_for, Intake(shops[0].interrupts))
+    most = max(shop.lanes.at_work for shop in shops)
+    places = [shop for nth in range(most) for shop in shops if nth < shop.lanes.at_work][: len(items)]
+    hands = [threading.Thread(target=shift.serve, args=(shop,), daemon=True) for shop in places]
     try:
-        for artifact, said in work:
-            for report in shift.process(artifact, said):
-                done.reports.append(report)
-                if report.error is not None and report.error.exit_code in FATAL:
-                    log.error("run_stopped", code=report.error.exit_code, **_named(left[1:]))
-                    return done
-            left = left[1:]
-    except (KeyboardInterrupt, Closed) as error:
-        log.warning("run_interrupted", cause=str(error), done=len(done.reports), **_named(left))
-        done.is_interrupted = bool(left)
-    return done
+        for hand in hands:
+            hand.start()
+        for hand in hands:
+            hand.join()
+    except KeyboardInterrupt as error:
+        shift.end(str(error))
+        for hand in hands:
+            hand.join(GOODBYE_S / len(hands))
+    return shift.batch()
 
 
-@dataclass(frozen=True, kw_only=True)
 class _Shift:
-    """What processes one artifact after another; what archives hold beside models goes to `left_alone`."""
+    """Hands artifacts out, one after another, to the threads that process them, until there is cause to end."""
 
-    shop: Workshop
-    options_for: OptionsFor
-    intake: Intake
-    left_alone: list[LeftAlone]
+    def __init__(self, items: Sequence[_Item], options_for: OptionsFor, intake: Intake) -> None:
+        self._items, self._options_for, self._intake = items, options_for, intake
+        self._lock = threading.Lock()
+        self._cause, self._is_stopped = "", False
+        self._bug: BaseException | None = None
 
-    def process(self, artifact: Artifact, said: ArtifactOptions) -> Iterator[ArtifactReport]:
+    def serve(self, shop: Workshop) -> None:
+        """Process artifacts until none is left or the shift ends."""
+        try:
+            while (item := self._next()) is not None:
+                self._process(shop, item)
+        except (KeyboardInterrupt, Closed) as error:
+            self.end(str(error))
+        except BaseException as error:  # noqa: BLE001 - it is raised in the main thread
+            self._bug = error
+            self.end("a bug")
+
+    def end(self, cause: str) -> None:
+        """Hand nothing out any more."""
+        self._cause = self._cause or cause
+
+    def batch(self) -> Batch:
+        """Return what was done, in the order of the work; raises what no artifact's report could hold."""
+        if self._bug is not None:
+            raise self._bug
+        left = [item.artifact for item in self._items if not item.is_done]
+        done = Batch(
+            reports=[report for item in self._items for report in item.reports],
+            left_alone=[one for item in self._items for one in item.left_alone],
+            is_interrupted=bool(left) and not self._is_stopped,
+        )
+        if self._cause and not self._is_stopped:
+            log.warning("run_interrupted", cause=self._cause, done=len(done.reports), **_named(left))
+        return done
+
+    def _next(self) -> _Item | None:
+        with self._lock:
+            item = next((one for one in self._items if not one.is_begun), None)
+            if item is None or self._cause:
+                return None
+            self._intake.check()
+            item.is_begun = True
+            return item
+
+    def _process(self, shop: Workshop, item: _Item) -> None:
+        for report in self._reports(shop, item):
+            item.reports.append(report)
+            if report.error is not None and report.error.exit_code in FATAL:
+                self._stop(report.error.exit_code)
+                return
+        item.is_done = True
+
+    def _stop(self, code: int) -> None:
+        with self._lock:
+            if not self._is_stopped:
+                left = [one.artifact for one in self._items if not one.is_begun]
+                log.error("run_stopped", code=code, **_named(left))
+            self._is_stopped, self._cause = True, self._cause or "stopped"
+
+    def _reports(self, shop: Workshop, item: _Item) -> Iterator[ArtifactReport]:
         """Yield an artifact's report; for an archive those of what it holds."""
-        if artifact.format is Format.ARCHIVE:
-            yield from self._open(artifact)
+        if item.artifact.format is Format.ARCHIVE:
+            yield from self._open(shop, item)
         else:
-            yield self._process_one(self.shop, artifact, said)
+            yield self._process_one(shop, item.artifact, item.said)
 
-    def _open(self, archive: Artifact) -> Iterator[ArtifactReport]:
-        self.intake.check()
-        shop = self.shop
+    def _open(self, shop: Workshop, item: _Item) -> Iterator[ArtifactReport]:
+        self._intake.check()
+        archive = item.artifact
         shop.progress.artifact_started(archive.name)
         shop.progress.stage(archive.name, "unpack")
         with opened(
             archive, lambda: shop.ahead.take(archive).directory, shop.settings, shop.ahead.source.uri
         ) as inside:
             listing = inside.listing
-            self.left_alone.extend(listing.left_alone)
+            item.left_alone.extend(listing.left_alone)
             shop.progress.archive_opened(archive.name, len(listing.artifacts))
             if not inside.has_failed:
                 counts = {"artifacts": len(listing.artifacts), "left_alone": len(listing.left_alone)}
                 log.info("archive_opened", archive=archive.name, **counts)
-            work = [_with_options(found, self.options_for) for found in listing.artifacts]
+            work = [_with_options(found, self._options_for) for found in listing.artifacts]
             within = replace(shop, ahead=shop.ahead.within(inside.storage, [found for found, _ in work]))
             for found, said in work:
                 yield self._process_one(within, found, said)
 
     def _process_one(self, shop: Workshop, artifact: Artifact, said: ArtifactOptions) -> ArtifactReport:
-        with self.intake.one():
+        with self._intake.one():
             return pipeline.process(shop, artifact, said)
 
 

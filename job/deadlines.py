@@ -7,7 +7,7 @@ from typing import Final
 from job.efforts import BATCHES, BUDGETS_S
 from job.errors import Poison
 from job.memory_cap import GIB
-from job.requests import BenchmarkRequest, VerifyRequest
+from job.requests import BenchmarkRequest, RaceRequest, VerifyRequest
 from job.settings import Settings
 
 PER_GIB_S: Final = 60.0
@@ -56,5 +56,8 @@ class Deadlines:
             return base_s + PER_SIGNATURE * self._settings.stage_timeout_s * max(signatures - 1, 0)
         if isinstance(request, BenchmarkRequest):
             sizes = request.source.options.batch_sizes or BATCHES[request.effort]
-            return base_s + MEASURING_S + BUDGETS_S[request.effort] * len(sizes)
+            feedings = 2 if request.device == "gpu" else 1
+            return base_s + MEASURING_S + BUDGETS_S[request.effort] * (feedings * len(sizes) + 1)
+        if isinstance(request, RaceRequest):
+            return base_s + MEASURING_S + request.budget_s
         return base_s

@@ -49,7 +49,8 @@ class Interrupts:
         self._grace_s = grace_s
         self._came_s = 0.0
         self._part, self._heeded = 0.0, -1.0  # of the grace: what has passed, and what the main thread knows of
-        self._allowed = 0.0
+        self._finishing = set[object]()
+        self._is_flushing = False
         self._bytes_per_s = _UPLOAD_BYTES_PER_S
 
     @property
@@ -57,25 +58,35 @@ class Interrupts:
         """Return how long it is until the deadline, infinite where there is none."""
         return self._end_s - time.monotonic()
 
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` once the job was told to end: for threads, which no signal reaches."""
+        if self.cause:
+            raise KeyboardInterrupt(self.cause)
+
     @contextmanager
     def finishing(self, directory: Path) -> Iterator[None]:
-        """Let the publication of what is below `directory` go on where a signal comes, if it may end in time."""
+        """Let the publication of what is below `directory` go on where a signal comes, if it may end in time.
+
+        In whatever thread that is; raises `KeyboardInterrupt` where a signal has come before.
+        """
+        self.check()
         start, size_bytes = time.monotonic(), sum(path.lstat().st_size for path in directory.rglob("*"))
-        self._allowed = FINISH if size_bytes / self._bytes_per_s < FINISH * self._grace_s else 0.0
+        mine = {object()} if size_bytes / self._bytes_per_s < FINISH * self._grace_s else set[object]()
+        self._finishing.update(mine)
         try:
             yield
         finally:
-            self._allowed = 0.0
+            self._finishing.difference_update(mine)
         self._bytes_per_s = max(1, size_bytes) / max(1e-3, time.monotonic() - start)
 
     @contextmanager
     def flushing(self) -> Iterator[None]:
         """Let what tells of the run go on where a signal came or comes."""
-        self._allowed = FLUSH
+        self._is_flushing = True
         try:
             yield
         finally:
-            self._allowed = 0.0
+            self._is_flushing = False
 
     def heed(self, number: int, _: FrameType | None = None) -> None:
         """Handle a signal in the main thread; raises `KeyboardInterrupt` unless what is at work may go on.
@@ -84,7 +95,7 @@ class Interrupts:
         """
         self._note(_name(number))
         is_news, self._heeded = self._part > self._heeded, self._part
-        if is_news and self._part >= self._allowed:
+        if is_news and self._part >= self._allowed():
             STOPPING.set()
             raise KeyboardInterrupt(self.cause)
 
@@ -107,6 +118,10 @@ class Interrupts:
                     os._exit(Interrupted.exit_code)
             self._remind(part)
         os._exit(Interrupted.exit_code)
+
+    def _allowed(self) -> float:
+        """Return the part of the grace that what is at work may take."""
+        return FLUSH if self._is_flushing else FINISH if self._finishing else 0.0
 
     def _note(self, what: str) -> None:
         if not self.cause:

@@ -1,13 +1,13 @@
-"""Throughput and latency of baseline and candidate, interleaved; NumPy only."""
+"""Throughput and latency of contenders, interleaved; NumPy only."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 
-from job.results import BatchMeasurement, Contender, Latency
+from job.results import BatchMeasurement, Contender, Latency, Ratio
 
 AGREEMENT: Final = 0.10
 """Windows agree when the slowest is at most this much slower than the fastest (design: 10 %)."""
@@ -18,23 +18,29 @@ AGREEING_WINDOWS: Final = 3
 SATURATION_GAIN: Final = 0.05
 """A larger batch must bring at least this much more throughput (Triton's Model Navigator stops there)."""
 
-WINDOW_PAIRS: Final = 10
-"""How many pairs of windows a budget is cut into; a pair is at least one call of each."""
+ROUNDS: Final = 10
+"""How many rounds a budget is cut into; a window is at least one call."""
 
 RESAMPLES: Final = 2000
 """Bootstrap resamples; enough to place the ends of a 95 % interval."""
 
+UNSETTLED: Final = "windows differ by more than 10 %"
+
+Call = Callable[[], None]
+"""Runs one batch; it returns when its answer is there, or what comes after a window waits for it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """The raw latencies of some calls of one contender in a row."""
+    """The raw latencies of some calls of one contender in a row, and how long the last answers came after that."""
 
     latencies_s: tuple[float, ...]
+    settling_s: float = 0.0
 
     @property
     def duration_s(self) -> float:
         """Return the time of all calls; at least a nanosecond, so that rates are finite."""
-        return max(sum(self.latencies_s), 1e-9)
+        return max(sum(self.latencies_s) + self.settling_s, 1e-9)
 
     @property
     def call_s(self) -> float:
@@ -42,49 +48,89 @@ class Window:
         return self.duration_s / len(self.latencies_s)
 
 
-WindowPair = tuple[Window, Window]
-"""A window of the baseline and the candidate's that came right after it."""
+Round = Mapping[str, Window]
+"""One window of each contender, by name, one right after the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """Candidate throughput over baseline throughput, within `low` and `high` at 95 %."""
+class Timing:
+    """How windows are timed: by which clock, what waits for the answers of calls that do not, and who looks on.
 
-    value: float
-    low: float
-    high: float
+    `settle` runs once at a window's end, and counts; `look` runs after that, and does not.
+    """
+
+    clock: Callable[[], float] = time.perf_counter
+    settle: Callable[[], None] | None = None
+    look: Callable[[], None] = lambda: None
+
+    def window(self, call: Call, calls: int) -> Window:
+        """Run some calls in a row."""
+        latencies_s = []
+        for _ in range(calls):
+            start_s = self.clock()
+            call()
+            latencies_s.append(self.clock() - start_s)
+        settled_s = self._settled_s()
+        self.look()
+        return Window(latencies_s=tuple(latencies_s), settling_s=settled_s)
+
+    def _settled_s(self) -> float:
+        if self.settle is None:
+            return 0.0
+        start_s = self.clock()
+        self.settle()
+        return self.clock() - start_s
 
 
-def measure_interleaved(  # noqa: PLR0913 - the two contenders, what is said of them, and the clock a test turns
-    baseline: Callable[[], None],
-    candidate: Callable[[], None],
+WALL: Final = Timing()
+"""Calls that return when their answer is there, timed by the machine's clock."""
+
+
+def measure_interleaved(  # noqa: PLR0913 - the contenders, what is said of them, and how they are timed
+    calls: Mapping[str, Call],
     *,
     batch_size: int,
     budget_s: float,
     feeding: Literal["host", "device"] = "host",
     seed: int = 0,
-    clock: Callable[[], float] = time.perf_counter,
+    timing: Timing = WALL,
 ) -> BatchMeasurement:
-    """Run windows of baseline and candidate in turn until `budget_s` has passed.
+    """Run windows of all contenders in turn until `budget_s` has passed; the first is the baseline.
 
-    Each call must run one batch and return when its answer is there. Windows count from where
-    three in a row agree, for both contenders; without that, or if the last three disagree, the
-    measurement is not stable. The budget may be exceeded by one pair of windows, and one pair is always run.
+    Windows count from where three rounds in a row agree, for every contender; without that, or if the
+    last three disagree, the measurement is not stable. The budget may be exceeded by one round, and one
+    is always run.
     """
-    pairs = _run_pairs(baseline, candidate, budget_s, clock)
-    start = warm_from(pairs)
-    measured = pairs[len(pairs) // 2 :] if start is None else pairs[start:]
-    ratio = throughput_ratio(measured, seed=seed)
+    rounds = run_rounds(calls, budget_s, timing)
+    start = warm_from(rounds)
+    measured = rounds[len(rounds) // 2 :] if start is None else rounds[start:]
+    stable = start is not None and _all_agree(rounds[-AGREEING_WINDOWS:])
+    baseline = next(iter(calls))
     return BatchMeasurement(
         batch_size=batch_size,
         feeding=feeding,
-        baseline=_contender("baseline", [pair[0] for pair in measured], batch_size),
-        candidate=_contender("candidate", [pair[1] for pair in measured], batch_size),
-        ratio=ratio.value,
-        ratio_low=ratio.low,
-        ratio_high=ratio.high,
-        stable=start is not None and _both_agree(pairs[-AGREEING_WINDOWS:]),
+        contenders=tuple(_contender(name, baseline, measured, batch_size, timing, seed) for name in calls),
+        stable=stable,
+        reason="" if stable else UNSETTLED,
     )
+
+
+def run_rounds(calls: Mapping[str, Call], budget_s: float, timing: Timing = WALL) -> list[Round]:
+    """Run rounds until `budget_s` has passed, the first of one call each; that one is always run."""
+    end_s = timing.clock() + budget_s
+    window_s = budget_s / (len(calls) * ROUNDS)
+    rounds: list[Round] = [{name: timing.window(call, 1) for name, call in calls.items()}]
+    while timing.clock() < end_s:
+        before = rounds[-1]
+        rounds.append(
+            {name: timing.window(call, calls_to_fill(window_s, before[name])) for name, call in calls.items()}
+        )
+    return rounds
+
+
+def calls_to_fill(window_s: float, before: Window) -> int:
+    """Return how many calls fill a window; at most ten times the last, which one lucky reading may mislead."""
+    return max(1, min(round(window_s / before.call_s), 10 * len(before.latencies_s)))
 
 
 def agree(windows: Sequence[Window]) -> bool:
@@ -93,10 +139,10 @@ def agree(windows: Sequence[Window]) -> bool:
     return len(windows) >= AGREEING_WINDOWS and max(calls_s) <= (1 + AGREEMENT) * min(calls_s)
 
 
-def warm_from(pairs: Sequence[WindowPair]) -> int | None:
-    """Return where the first three pairs begin that agree for both contenders, or `None`."""
-    starts = range(len(pairs) - AGREEING_WINDOWS + 1)
-    return next((start for start in starts if _both_agree(pairs[start : start + AGREEING_WINDOWS])), None)
+def warm_from(rounds: Sequence[Round]) -> int | None:
+    """Return where the first three rounds begin that agree for all contenders, or `None`."""
+    starts = range(len(rounds) - AGREEING_WINDOWS + 1)
+    return next((start for start in starts if _all_agree(rounds[start : start + AGREEING_WINDOWS])), None)
 
 
 def throughput_per_s(windows: Sequence[Window], batch_size: int) -> float:
@@ -112,10 +158,10 @@ def percentiles(windows: Sequence[Window]) -> Latency:
     return Latency(p50_ms=p50, p90_ms=p90, p95_ms=p95, p99_ms=p99, calls=len(raw_ms))
 
 
-def throughput_ratio(pairs: Sequence[WindowPair], *, seed: int = 0) -> Ratio:
-    """Return the ratio of throughputs with its bootstrap interval, 95 % by percentiles.
+def throughput_ratio(pairs: Sequence[tuple[Window, Window]], *, seed: int = 0) -> Ratio:
+    """Return the throughput of each pair's second over that of its first, with its bootstrap interval, 95 %.
 
-    Pairs are drawn, not single windows: what slowed the machine for a moment slowed both.
+    Pairs of a round are drawn, not single windows: what slowed the machine for a moment slowed both.
     With few pairs the interval is too narrow; a measurement of less than three is never stable.
     """
     speeds = np.array([[(len(window.latencies_s), window.duration_s) for window in pair] for pair in pairs])
@@ -124,10 +170,14 @@ def throughput_ratio(pairs: Sequence[WindowPair], *, seed: int = 0) -> Ratio:
     return Ratio(value=float(_ratios(speeds[None])[0]), low=float(low), high=float(high))
 
 
-def saturated(throughputs_per_s: Sequence[float]) -> bool:
-    """Tell whether the last of growing batch sizes gained less than 5 % over the best before it."""
-    *before, last = throughputs_per_s
-    return bool(before) and last < (1 + SATURATION_GAIN) * max(before)
+def saturation(throughputs_per_s: Mapping[int, float]) -> int:
+    """Return the batch size, of growing ones, after which the next gained less than 5 %; 0 if each gained more."""
+    best, at = 0.0, 0
+    for size, throughput in throughputs_per_s.items():
+        if at and throughput < (1 + SATURATION_GAIN) * best:
+            return at
+        best, at = throughput, size
+    return 0
 
 
 def _ratios(speeds: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
@@ -137,38 +187,18 @@ def _ratios(speeds: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     return np.asarray(rates[:, 1] / rates[:, 0])
 
 
-def _both_agree(pairs: Sequence[WindowPair]) -> bool:
-    return agree([pair[0] for pair in pairs]) and agree([pair[1] for pair in pairs])
+def _all_agree(rounds: Sequence[Round]) -> bool:
+    return bool(rounds) and all(agree([each[name] for each in rounds]) for name in rounds[0])
 
 
-def _run_pairs(
-    baseline: Callable[[], None],
-    candidate: Callable[[], None],
-    budget_s: float,
-    clock: Callable[[], float],
-) -> list[WindowPair]:
-    end_s = clock() + budget_s
-    window_s = budget_s / (2 * WINDOW_PAIRS)
-    pairs = [(_run_window(baseline, 1, clock), _run_window(candidate, 1, clock))]
-    while clock() < end_s:
-        calls = [_calls_to_fill(window_s, window) for window in pairs[-1]]
-        pairs.append((_run_window(baseline, calls[0], clock), _run_window(candidate, calls[1], clock)))
-    return pairs
-
-
-def _calls_to_fill(window_s: float, before: Window) -> int:
-    """Return how many calls fill a window; at most ten times the last, which one lucky reading may mislead."""
-    return max(1, min(round(window_s / before.call_s), 10 * len(before.latencies_s)))
-
-
-def _run_window(call: Callable[[], None], calls: int, clock: Callable[[], float]) -> Window:
-    latencies_s = []
-    for _ in range(calls):
-        start_s = clock()
-        call()
-        latencies_s.append(clock() - start_s)
-    return Window(latencies_s=tuple(latencies_s))
-
-
-def _contender(name: Literal["baseline", "candidate"], windows: Sequence[Window], batch_size: int) -> Contender:
-    return Contender(name=name, throughput_per_s=throughput_per_s(windows, batch_size), latency=percentiles(windows))
+def _contender(  # noqa: PLR0913, PLR0917 - all that is known of it
+    name: str, baseline: str, rounds: Sequence[Round], batch_size: int, timing: Timing, seed: int
+) -> Contender:
+    pairs = [(each[baseline], each[name]) for each in rounds]
+    windows = [pair[1] for pair in pairs]
+    return Contender(
+        name=name,
+        throughput_per_s=throughput_per_s(windows, batch_size),
+        latency=percentiles(windows) if timing.settle is None else None,
+        ratio=None if name == baseline else throughput_ratio(pairs, seed=seed),
+    )

@@ -5,13 +5,15 @@ Where a container's memory ends, Kubernetes lets the kernel end all of its proce
 """
 
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from job.processes import descendants, held_bytes
+from job.errors import Poison
+from job.processes import children_of, held_bytes
 
 SHARE: Final = 0.8
 """Of what the job itself leaves: the rest is for files' pages, and for what a worker takes between two looks."""
@@ -20,6 +22,9 @@ NO_LIMIT_BYTES: Final = 2**60
 """Version 1 of cgroups says "no limit" by a number near 2**63."""
 
 GIB: Final = 2**30
+
+_given: "list[MemoryCap]" = []
+"""What this process may hold, where it is a worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +35,35 @@ class MemoryCap:
     reason: str
 
 
-def memory_cap(limit_mib: int | None = None) -> MemoryCap:
-    """Return the share of the container's memory that is left by this process and all that it has started.
+def memory_cap(limit_mib: int | None = None, *, part: float = 1.0) -> MemoryCap:
+    """Return the share of the container's memory that is left by this process and its forkservers.
 
-    To be asked before a worker is started. `limit_mib` can only lower it.
+    `part` of it is the worker's where others are at work beside it. `limit_mib` can only lower it.
     """
-    whole, own = container_bytes(), held_bytes([os.getpid(), *descendants(os.getpid())])
-    share = max(int(SHARE * (whole - own)), 0)
+    whole, own = container_bytes(), held_bytes([os.getpid(), *children_of(os.getpid())])
+    share = max(int(SHARE * part * (whole - own)), 0)
     if limit_mib is not None and limit_mib * 2**20 < share:
         return MemoryCap(limit_bytes=limit_mib * 2**20, reason="--memory-limit-mib")
-    reason = f"{SHARE:.0%} of the {whole / GIB:.1f} GiB here, less {own / GIB:.1f} GiB for the job itself"
+    reason = f"{SHARE * part:.0%} of the {whole / GIB:.1f} GiB here, less {own / GIB:.1f} GiB for the job itself"
     return MemoryCap(limit_bytes=share, reason=reason)
+
+
+def give(cap: MemoryCap) -> None:
+    """Let this process know what it may hold."""
+    _given[:] = [cap]
+
+
+def check_room(stage: str, needed_bytes: int, what: str) -> None:
+    """Raise `Poison` where `what` does not fit beside what this process holds already; it may be given no cap."""
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # a sandbox may deny /proc
+    for cap in _given:
+        if held + needed_bytes > cap.limit_bytes:
+            raise Poison(
+                f"out of memory in the {stage} stage: {what} {needed_bytes / GIB:.2f} GiB beside {held / GIB:.2f} GiB "
+                f"for TensorFlow, and the worker may hold {cap.limit_bytes / GIB:.2f} GiB",
+                where=cap.reason,
+                remedy="give the job a machine with more memory, or raise --memory-limit-mib",
+            )
 
 
 def container_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:

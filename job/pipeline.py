@@ -3,7 +3,7 @@
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,15 +11,16 @@ from typing import TypeVar
 
 import structlog
 
-from job import codec, gate, integrity, keras_file, publishing
+from job import codec, gate, integrity, keras_file, publishing, speed
+from job.asking import Asking
 from job.console import Progress
-from job.deadlines import Deadlines
 from job.errors import Internal, JobError, LocalIOError, ParityFailed, from_record
 from job.interrupts import Interrupts
+from job.lanes import Lanes
 from job.logs import capture
 from job.metrics import Meter, Silent
 from job.plan import deciding, plan_of, versions
-from job.pulling import PullAhead, local_entry
+from job.pulling import PullAhead
 from job.records import (
     Artifact,
     ArtifactOptions,
@@ -32,13 +33,13 @@ from job.records import (
 )
 from job.redaction import as_known
 from job.report import render_html
-from job.requests import BenchmarkRequest, ConvertRequest, KerasRequest, SourceRequest, VerifyRequest
-from job.results import BenchmarkResult, ParityResult
+from job.requests import SourceRequest
+from job.results import BenchmarkResult, ParityResult, TuningResult
 from job.settings import Settings
 from job.stage_runs import StageRuns, stage_name
 from job.storage.base import Storage
 from job.storage.files import local_io
-from job.workers import Forkserver, Mode
+from job.workers import Mode
 
 log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ class Workshop:
     dest: Storage
     scratch: Path
     device: DeviceReport
-    forkservers: Mapping[Mode, Forkserver]
+    lanes: Lanes
     progress: Progress
     ahead: PullAhead
     meter: Meter = field(default_factory=Silent)
@@ -88,11 +89,18 @@ class Attempt:
 
     def __init__(self, shop: Workshop, artifact: Artifact, options: ArtifactOptions, work: Path) -> None:
         self._shop, self._artifact, self._options = shop, artifact, options
-        self._source, self._out = shop.ahead.directory_of(artifact), work / "out"
-        self._reference, self._keras = work / "reference" / "answers.npz", work / "keras" / keras_file.NAME
-        self._runs = StageRuns(shop.forkservers, Deadlines(shop.settings, artifact.size_bytes))
+        self._asking = Asking(
+            settings=shop.settings,
+            options=options,
+            artifact=artifact,
+            device=shop.device,
+            pulled=shop.ahead.directory_of(artifact),
+            work=work,
+        )
+        self._out = self._asking.out
+        self._runs = StageRuns(shop.lanes, shop.settings, artifact.size_bytes)
         self._id, self._began_s = uuid.uuid4().hex[:12], time.time()
-        environment = versions() | {"sandbox": str(shop.forkservers["exact"].sandbox)}
+        environment = versions() | {"sandbox": str(shop.lanes.sandbox)}
         self.report = ArtifactReport(artifact=artifact, status="not_published", environment=environment)
 
     def run(self) -> ArtifactReport:
@@ -114,6 +122,7 @@ class Attempt:
             log.info("artifact_already_published", plan=self.report.plan)
         else:
             self._make()
+            shutil.rmtree(self._asking.pulled, ignore_errors=True)  # room for what is published
             self._publish()
 
     def _pull(self) -> None:
@@ -135,101 +144,68 @@ class Attempt:
         return isinstance(found, Commit)
 
     def _make(self) -> None:
-        """Convert and prove; what fails its parity raises `ParityFailed`."""
-        request = SourceRequest(
-            format=self._artifact.format,
-            directory=str(self._source),
-            entry=local_entry(self._artifact),
-            options=self._options,
-            device=self._shop.device.device,
-        )
-        saved_model = str(self._out / "saved_model")
-        while unproven := [one for one in self._try(request, saved_model) if one not in request.unproven]:
+        """Convert and prove, then look for speed; what fails its parity raises `ParityFailed`."""
+        source = self._asking.source()
+        while unproven := [one for one in self._try(source) if one not in source.unproven]:
             log.warning("made_again", without=unproven)
-            shutil.rmtree(saved_model, ignore_errors=True)
-            request = replace(request, unproven=(*request.unproven, *unproven))
+            shutil.rmtree(self._asking.saved_model, ignore_errors=True)
+            source = replace(source, unproven=(*source.unproven, *unproven))
         for parity in filter(None, (self.report.parity, self.report.as_run)):
             if parity.verdict == "failed":
                 raise ParityFailed(gate.failure(parity), remedy="see the parity table in its report")
-        self._hold_in_keras(request)
-        self._benchmark(request, saved_model)
+        self._hold_in_keras(source)
+        self._tune(source)
+        self._benchmark(source)
 
-    def _try(self, request: SourceRequest, saved_model: str) -> list[str]:
+    def _try(self, source: SourceRequest) -> list[str]:
         """Convert and compare; return what the job added of its own and could not prove."""
-        wanted = ConvertRequest(source=request, saved_model=saved_model)
-        converted = self._stage("exact", "convert", wanted, ConvertResult)
+        converted = self._stage("exact", "convert", self._asking.convert(source), ConvertResult)
         self._update(summary=integrity.noted(converted.summary, self.report.sources, self._shop.ahead.source.uri))
         if converted.error is not None:
             raise from_record(converted.error)
-        exact = self._verify("exact", request, saved_model)
+        exact = self._verify("exact", source)
         self._update(parity=exact)
         if unproven := gate.unproven(converted.summary, exact, "failed"):
             return unproven
-        as_run = self._verify("as_run", request, saved_model)
+        as_run = self._verify("as_run", source)
         self._update(parity=gate.proven(exact, as_run), as_run=as_run)
         return gate.unproven(converted.summary, as_run, "failed") or gate.unproven(
             converted.summary, gate.proven(exact, as_run), "failed", "not_run"
         )
 
-    def _verify(self, mode: Mode, request: SourceRequest, saved_model: str) -> ParityResult:
-        return self._stage(
-            mode,
-            "verify",
-            VerifyRequest(
-                source=request,
-                saved_model=saved_model,
-                mode=mode,
-                tolerance=self._tolerance(),
-                reference=str(self._reference),
-                device=self._shop.device.device,
-                seed=self._shop.settings.seed,
-            ),
-            ParityResult,
-        )
+    def _verify(self, mode: Mode, source: SourceRequest) -> ParityResult:
+        return self._stage(mode, "verify", self._asking.proof(mode, source), ParityResult)
 
-    def _tolerance(self) -> float:
-        return self._shop.settings.tolerance if self._options.tolerance is None else self._options.tolerance
-
-    def _hold_in_keras(self, request: SourceRequest) -> None:
+    def _hold_in_keras(self, source: SourceRequest) -> None:
         summary = self.report.summary
         if summary is None or not keras_file.is_possible(summary):
             return
-        wanted = KerasRequest(
-            source=request,
-            file=str(self._keras),
-            reference=str(self._reference),
-            tolerance=self._tolerance(),
-        )
+        wanted = self._asking.keras(source)
         finding = keras_file.hold(wanted, lambda stage: self._stage("exact", stage, wanted, KerasResult))
-        if self._keras.exists():
-            self._keras.rename(self._out / keras_file.NAME)
+        if self._asking.keras_file.exists():
+            self._asking.keras_file.rename(self._out / keras_file.NAME)
         self._update(summary=replace(summary, findings=(*summary.findings, finding)))
 
-    def _benchmark(self, request: SourceRequest, saved_model: str) -> None:
-        """Measure, unless told not to; a benchmark that fails costs the figures and not the model."""
-        settings = self._shop.settings
-        if settings.benchmark == "off":
+    def _tune(self, source: SourceRequest) -> None:
+        if reason := speed.why_untuned(self._shop.settings, self.report):
+            self._update(tuning=TuningResult(verdict="not_run", reason=reason))
+            return
+        wanted = replace(self._asking.search(source), clock=self._runs.stopwatch.now)
+        found = speed.tuned(wanted, self._stage)
+        log.info("tuned", verdict=found.verdict, published=found.published, reason=found.reason)
+        self._update(tuning=found)
+
+    def _benchmark(self, source: SourceRequest) -> None:
+        if self._shop.settings.benchmark == "off":
             self._update(benchmark=BenchmarkResult(verdict="not_run", reason="--benchmark off"))
             return
-        wanted = BenchmarkRequest(
-            source=request,
-            saved_model=saved_model,
-            effort=settings.benchmark,
-            device=self._shop.device.device,
-            seed=settings.seed,
-        )
-        self._shop.ahead.settle()
-        try:
-            self._update(benchmark=self._stage("as_run", "benchmark", wanted, BenchmarkResult))
-        except JobError as error:
-            log.warning("benchmark_failed", reason=str(error))
-            self._update(benchmark=BenchmarkResult(verdict="not_run", reason=str(error)))
+        self._update(benchmark=speed.benchmarked(self._asking.benchmark(source), self._stage))
 
     def _publish(self) -> None:
         said = publishing.guarantee(self._shop.dest)
         self._update(status="published", environment=self.report.environment | said)
         self._write_report()
-        with self._timed("publish"), self._shop.interrupts.finishing(self._out):
+        with self._shop.lanes.transfer(), self._timed("publish"), self._shop.interrupts.finishing(self._out):
             outcome = publishing.publish(
                 self._shop.dest,
                 self.report,
@@ -243,8 +219,12 @@ class Attempt:
         log.info("artifact_published", outcome=outcome.outcome, place=self.report.place)
 
     def _fail(self, error: JobError) -> None:
-        """Publish the report alone; if even that fails, the first error is what counts."""
-        record = as_known(error.to_record(), str(self._source))
+        """Publish the report alone; if even that fails, the first error is what counts.
+
+        What fails because the job was told to end, and its scratch is gone, has not failed.
+        """
+        self._shop.interrupts.check()
+        record = as_known(error.to_record(), str(self._asking.pulled))
         self._update(status="not_published", error=record)
         log.error("artifact_failed", code=error.exit_code, name=error.code_name, reason=str(from_record(record)))
         try:

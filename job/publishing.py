@@ -9,10 +9,10 @@ In a store that overwrites whatever is asked, the last of two commits wins. Both
 its own attempt, which are never deleted there: a request that was given up may still arrive.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISREG
 from typing import Literal
@@ -68,7 +68,7 @@ def publish(  # noqa: PLR0913 - each is the caller's to say
         verdict=report.parity.verdict if report.parity else "not_run",
         versions=versions(),
         sources=report.sources,
-        parity=tuple(_summary(parity) for parity in (report.parity, report.as_run) if parity),
+        parity=tuple(_summaries(report)),
         allowed_ops=allowed_ops,
         sandbox=report.environment.get("sandbox", ""),
     )
@@ -166,6 +166,13 @@ def _files_below(directory: Path) -> tuple[PublishedFile, ...]:
     return tuple(
         PublishedFile(path=digest.key, size_bytes=digest.size_bytes, sha256=digest.sha256) for digest in digests
     )
+
+
+def _summaries(report: ArtifactReport) -> Iterator[ParitySummary]:
+    yield from (_summary(parity) for parity in (report.parity, report.as_run) if parity)
+    for variant in report.tuning.variants if report.tuning else ():
+        if variant.verdict == "published":
+            yield from (replace(_summary(parity), variant=variant.name) for parity in variant.parity)
 
 
 def _summary(parity: ParityResult) -> ParitySummary:

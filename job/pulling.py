@@ -5,16 +5,17 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from threading import Thread
+from threading import Lock, Thread, local
 from typing import Final
 
-from job.errors import BadInput, LocalIOError, NoInput
+from job.errors import BadInput, JobError, LocalIOError, NoInput
 from job.records import Artifact, ArtifactOptions, Digest, Format, StoredObject
-from job.room import check_room, has_room_beside
+from job.room import Room
 from job.storage import open_source
 from job.storage.base import Storage
 from job.storage.files import local_io
@@ -24,6 +25,16 @@ MAX_NAME_BYTES = 255
 
 _HOSTILE: Final = {"": "%", ".": "%2E", "..": "%2E%2E"}
 _SIDECAR: Final = ".sha256"
+_LOOK_S: Final = 0.2  # between two looks whether the job was told to end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manners:
+    """How downloads behave: how many artifacts may be ahead, what each waits for, and what ends the waiting for one."""
+
+    ahead: int = 1
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext
+    check: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +47,11 @@ class Pulled:
 
 
 class PullAhead:
-    """Pulls artifacts in their order, the next one while another is at work.
+    """Pulls artifacts in their order, the next ones while others are at work.
 
-    One thread, and never more than one artifact ahead, and only while scratch has room for it beside the
-    present one. The thread is a daemon: a job that is told to end does not wait for a download.
+    Never more artifacts ahead than its manners allow, and only while scratch has room for them beside those
+    at work, which may take theirs in any thread. Its own threads are daemons: a job that is told to end does not
+    wait for a download.
     `left_alone` are keys that are no part of an artifact; a ``FILE.sha256`` among them is what that file must be.
     """
 
@@ -48,13 +60,15 @@ class PullAhead:
         source: Storage,
         scratch: Path,
         artifacts: Sequence[Artifact],
-        around: "PullAhead | None" = None,
         left_alone: Container[str] = (),
+        manners: Manners = Manners(),
     ) -> None:
-        self.source, self._scratch, self._around, self._left_alone = source, scratch, around, left_alone
+        self.source, self._scratch, self._left_alone, self._manners = source, scratch, left_alone, manners
         self._waiting = [artifact for artifact in artifacts if artifact.problem is None]
         self._pending: dict[str, Future[Pulled]] = {}
-        self._verified_by: tuple[str, ...] = ()
+        self._lock = Lock()
+        self._room = Room(scratch)
+        self._taken = local()
         self._inherited: tuple[str, ...] = ()
 
     def take(self, artifact: Artifact) -> Pulled:
@@ -62,58 +76,97 @@ class PullAhead:
         is_ahead = artifact.name in self._pending
         self._begin(artifact)
         try:
-            pulled = self._pending.pop(artifact.name).result()
+            pulled = self._awaited(artifact)
         except LocalIOError:
-            if not is_ahead:  # else another's files may have been in the way, which are gone by now
+            if not is_ahead and not self._others(artifact):
                 raise
-            pulled = self._pull(artifact)
+            pulled = self._pull_when_there_is_room(artifact)
         finally:
-            for following in self._waiting[:1]:
-                if has_room_beside(self._scratch, following, artifact):
-                    self._begin(following)
-        self._verified_by = _common(pulled.sources)
+            self._begin_following()
+        self._room.taken(pulled.directory)
+        self._taken.verified_by = _common(pulled.sources)
         return pulled
-
-    def settle(self) -> None:
-        """Wait until nothing is pulled: nothing of ours may run beside a benchmark."""
-        wait(self._pending.values())
-        if self._around is not None:
-            self._around.settle()
 
     def within(self, storage: Storage, artifacts: Sequence[Artifact]) -> "PullAhead":
         """Return one for the artifacts in an archive; meanwhile the archive's successor may be pulled, elsewhere.
 
         What has verified the archive has verified what is in it.
         """
-        ahead = PullAhead(storage, self._scratch / "inside", artifacts, around=self)
-        ahead._inherited = self._verified_by
+        ahead = PullAhead(storage, self._scratch / "inside", artifacts, manners=self._manners)
+        ahead._room, ahead._inherited = self._room, self._verified_by
         return ahead
 
     def directory_of(self, artifact: Artifact) -> Path:
         """Return where an artifact's files come to lie; names are no paths, so that it is their digest."""
         return self._scratch / "pulled" / hashlib.sha256(artifact.name.encode()).hexdigest()[:16]
 
+    @property
+    def _verified_by(self) -> tuple[str, ...]:
+        """Return what has verified the artifact that this thread took last."""
+        found: tuple[str, ...] = getattr(self._taken, "verified_by", ())
+        return found
+
+    def _begin_following(self) -> None:
+        """Begin with those that come next, in their order: what found no room is not overtaken."""
+        for following in self._waiting[: max(0, self._manners.ahead - len(self._pending))]:
+            if not self._room.has_room(following):
+                return
+            self._begin(following)
+
     def _begin(self, artifact: Artifact) -> None:
-        if artifact.name not in self._pending:
+        with self._lock:
+            if artifact.name in self._pending:
+                return
             self._waiting = [other for other in self._waiting if other.name != artifact.name]
             future = self._pending[artifact.name] = Future[Pulled]()
-            Thread(target=self._fulfil, args=(artifact, future), daemon=True).start()
+        Thread(target=self._fulfil, args=(artifact, future), daemon=True).start()
+
+    def _awaited(self, artifact: Artifact) -> Pulled:
+        """Return what was begun, once it is there."""
+        future = self._pending[artifact.name]
+        try:
+            while not wait([future], _LOOK_S).done:
+                self._manners.check()
+            return future.result()
+        finally:
+            del self._pending[artifact.name]
+
+    def _pull_when_there_is_room(self, artifact: Artifact) -> Pulled:
+        """Pull again what others' files were in the way of: now, and whenever one of those at work has ended."""
+        others = self._others(artifact)
+        try:
+            return self._pull_beside(artifact)
+        except LocalIOError:
+            if not others:
+                raise
+        while others <= self._others(artifact):
+            self._manners.check()
+            time.sleep(_LOOK_S)
+        return self._pull_when_there_is_room(artifact)
+
+    def _others(self, artifact: Artifact) -> frozenset[Path]:
+        return self._room.at_work() - {self.directory_of(artifact)}
 
     def _fulfil(self, artifact: Artifact, future: "Future[Pulled]") -> None:
         try:
-            future.set_result(self._pull(artifact))
+            future.set_result(self._pull_beside(artifact))
         except Exception as error:  # noqa: BLE001 - it is raised where the future is asked
             future.set_exception(error)
+
+    def _pull_beside(self, artifact: Artifact) -> Pulled:
+        with self._manners.beside():
+            return self._pull(artifact)
 
     def _pull(self, artifact: Artifact) -> Pulled:
         start, directory = time.monotonic(), self.directory_of(artifact)
         shutil.rmtree(directory, ignore_errors=True)
-        check_room(self._scratch, artifact)
+        self._room.claim(directory, artifact)
         try:
             sources = pull(self.source, self._with_sidecars(artifact), directory)
-        except LocalIOError:
-            shutil.rmtree(directory, ignore_errors=True)  # room for the one at work
+        except JobError:
+            shutil.rmtree(directory, ignore_errors=True)  # room for those at work
             raise
+        self._room.pulled(directory, artifact)
         sources = tuple(replace(one, verified_by=one.verified_by or self._inherited) for one in sources)
         return Pulled(directory=directory, sources=sources, wall_s=round(time.monotonic() - start, 3))
 

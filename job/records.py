@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, get_args
 
-from job.results import BenchmarkResult, ParityResult
+from job.results import BenchmarkResult, ParityResult, TuningResult
 
 Shape = tuple[int | None, ...] | None
 """Dimensions, `None` for one that is free; the whole is `None` where the rank is unknown."""
@@ -182,10 +182,11 @@ class SourceSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceReport:
-    """Where models will run; `name` is the GPU's."""
+    """Where models will run; `name` is the first GPU's, `count` how many there are."""
 
     device: Literal["cpu", "gpu"]
     name: str
+    count: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,6 +245,7 @@ class ArtifactReport:
     summary: SourceSummary | None = None
     parity: ParityResult | None = None
     as_run: ParityResult | None = None
+    tuning: TuningResult | None = None
     benchmark: BenchmarkResult | None = None
     timings: tuple[StageTiming, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
@@ -261,13 +263,17 @@ class PublishedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ParitySummary:
-    """What one comparison came to; `relative` and `tolerance` are the largest of all outputs that have one."""
+    """What one comparison came to; `relative` and `tolerance` are the largest of all outputs that have one.
+
+    `variant` names that of ``saved_model_fast``; it is empty for ``saved_model``.
+    """
 
     mode: Literal["exact", "as_run"]
     verdict: Literal["passed", "failed", "not_run"]
     outputs: int
     relative: float | None = None
     tolerance: float | None = None
+    variant: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

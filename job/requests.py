@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from job.records import ArtifactOptions, Format
+from job.records import ArtifactOptions, Format, TargetTf
 from job.results import Precision
 
 
@@ -44,7 +44,9 @@ class VerifyRequest:
     """Compare the SavedModel as published with the source's own graph.
 
     `reference` is where the exact run leaves the baseline's answers for the as-run one. Without
-    `grappler` that one runs with all of a user's defaults but TensorFlow's graph optimizer.
+    `grappler` that one runs with all of a user's defaults but TensorFlow's graph optimizer. `precision` is
+    that of the variant which `saved_model` is, held to its class by the answers of an earlier exact run;
+    empty for the faithful model.
     """
 
     source: SourceRequest
@@ -55,6 +57,7 @@ class VerifyRequest:
     device: Literal["cpu", "gpu"] = "cpu"
     seed: int = 0
     grappler: bool = True
+    precision: Literal["", "exact", "reduced"] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +74,14 @@ class KerasRequest:
 class BenchmarkRequest:
     """Measure one signature of source and candidate against each other.
 
-    `effort` bounds the cost: ``quick`` ends within some seconds a batch size.
+    `effort` bounds the cost: ``quick`` ends within some seconds a batch size. `fast` is the SavedModel of the
+    variant that won, empty where none did.
     """
 
     source: SourceRequest
     saved_model: str
-    effort: Literal["quick", "full"]
+    fast: str = ""
+    effort: Literal["quick", "full"] = "quick"
     device: Literal["cpu", "gpu"] = "cpu"
     seed: int = 0
 
@@ -89,6 +94,7 @@ class MakeVariantsRequest:
     directory: str
     precision: Precision
     device: Literal["cpu", "gpu"] = "cpu"
+    target_tf: TargetTf = "running"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,43 +67,104 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contender:
-    """How baseline or candidate fared at one batch size; `per_s` are examples a second."""
+class Ratio:
+    """A contender's throughput over another one's, within `low` and `high` at 95 %."""
 
-    name: Literal["baseline", "candidate"]
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """How one fared at one batch size; `per_s` are examples a second, `ratio` is to the baseline.
+
+    ``baseline`` is the TF1 graph in a Session, ``candidate`` the SavedModel, ``fast`` its published variant.
+    The baseline has no ratio, and there is no latency where calls do not wait for their answers.
+    """
+
+    name: str
     throughput_per_s: float
-    latency: Latency
+    latency: Latency | None = None
+    ratio: Ratio | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuState:
+    """A GPU at one moment; `throttled` are the driver's reasons for a lower clock, but for those of an idle GPU."""
+
+    sm_clock_mhz: int
+    memory_clock_mhz: int
+    temperature_c: int
+    power_w: float
+    throttled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuWatch:
+    """A GPU before, during and after a measurement; `busy` is the mean share of the time that it was at work."""
+
+    before: GpuState
+    after: GpuState
+    throttled: tuple[str, ...] = ()
+    busy: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchMeasurement:
-    """Baseline and candidate, interleaved at one batch size.
+    """Contenders, interleaved at one batch size; the baseline is the first.
 
-    `ratio` is candidate throughput over baseline throughput; `ratio_low` and `ratio_high`
-    bound it (bootstrap, 95 %). `stable` says whether the last windows agreed.
+    `feeding` says where inputs come from and answers go: ``host`` memory with every call, or they stay
+    on the ``device``, and only the last of a window's answers is waited for. `reason` says why it is not `stable`.
     """
 
     batch_size: int
     feeding: Literal["host", "device"]
-    baseline: Contender
-    candidate: Contender
-    ratio: float
-    ratio_low: float
-    ratio_high: float
+    contenders: tuple[Contender, ...]
     stable: bool
+    reason: str = ""
+    gpu: GpuWatch | None = None
+
+    def of(self, name: str) -> Contender | None:
+        """Return how one fared, if it took part."""
+        return next((one for one in self.contenders if one.name == name), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnTime:
+    """A contender's call without what Python and TensorFlow's entry take of it, which servers do not pay.
+
+    `overhead_ms` is the time of a call of the same signature that computes nothing, by the same way in;
+    `ratio` that of the throughputs which `own_ms` would give, to the baseline's.
+    """
+
+    name: str
+    call_ms: float
+    overhead_ms: float
+    own_ms: float
+    ratio: Ratio | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkResult:
-    """The sweep over batch sizes, with what ran it; `reason` says why there is none."""
+    """The sweep over batch sizes, with what ran it; `reason` says why there is none.
+
+    `own_times` are of the smallest batch, and only where the overhead matters. `peak_memory_bytes` is of a GPU's
+    memory, weights and one call at the largest batch; `saturation` is the batch size from which on less than 5 % is
+    gained, absent where the sweep did not come so far. These are by contender.
+    """
 
     verdict: Literal["measured", "unstable", "not_run"]
     reason: str = ""
     signature: str = ""
     measurements: tuple[BatchMeasurement, ...] = ()
+    own_times: tuple[OwnTime, ...] = ()
     load_ms: dict[str, float] = field(default_factory=dict)
     first_call_ms: dict[str, float] = field(default_factory=dict)
+    peak_memory_bytes: dict[str, int] = field(default_factory=dict)
+    saturation: dict[str, int] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +186,10 @@ class MadeVariants:
 
 @dataclass(frozen=True, kw_only=True)
 class RaceLap:
-    """A runner's throughput over the faithful SavedModel's at one batch size, within `low` and `high` at 95 %."""
+    """A runner's throughput over the faithful SavedModel's at one batch size.
+
+    It is within `low` and `high` at 95 % for all laps of a race together.
+    """
 
     batch_size: int
     ratio: float
@@ -149,3 +213,26 @@ class RaceResult:
 
     runners: tuple[Runner, ...] = ()
     reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantResult:
+    """What became of a variant; `parity` is what it was held to, and `laps` are told of those that passed alone."""
+
+    name: str
+    precision: Precision
+    verdict: Literal["published", "outside_class", "slower", "not_made", "not_tried"]
+    reason: str = ""
+    changes: tuple[str, ...] = ()
+    laps: tuple[RaceLap, ...] = ()
+    parity: tuple[ParityResult, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningResult:
+    """The search for a faster SavedModel: `published` names the variant in ``saved_model_fast``, if one won."""
+
+    verdict: Literal["published", "none_faster", "not_run"]
+    published: str = ""
+    reason: str = ""
+    variants: tuple[VariantResult, ...] = ()

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -12,6 +12,7 @@ import structlog
 from job.batch import Batch, OptionsFor, Work, process_all
 from job.console import progress
 from job.discovery import discover
+from job.equipment import Equipment
 from job.errors import Interrupted, exit_code_of
 from job.interrupts import interruptible
 from job.metrics import Meter, metered
@@ -25,7 +26,7 @@ from job.settings import Settings, misspelt, shard_from
 from job.sharding import share_of
 from job.storage import open_source, open_storage
 from job.summary import RunSummary, new_run, publish_summary, totals
-from job.workers import MODES, Forkserver, Limits, Mode
+from job.workers import Forkserver, Limits
 
 log = structlog.get_logger()
 
@@ -54,27 +55,36 @@ def _run(settings: Settings, environment: Mapping[str, str], meter: Meter) -> Ru
     for name, known in misspelt(environment).items():
         log.warning("variable_ignored", variable=name, remedy=f"did you mean {known}?")
     with interruptible(settings.grace_s, settings.deadline_s) as interrupts, ExitStack() as cleanup:
-        scratch, forkservers = _begin(settings, environment, cleanup)
+        scratch = cleanup.enter_context(scratch_directory(settings.scratch))
+        sandbox = settle(settings.sandbox)
+        limits = Limits(memory_mib=settings.memory_limit_mib, sandbox=sandbox, check=interrupts.check)
+        equipment = cleanup.enter_context(Equipment(scratch, environment, limits, Forkserver))
         source, dest = open_source(settings.source), open_storage(settings.dest)
         listing = discover(source, only=settings.only, all_forms=settings.all_forms)
         manifest = read_manifest(settings, listing.artifacts, scratch)
         options_for = partial(options_of, settings, manifest, scratch=scratch)
         work = _share(listing, shard, options_for)
         check_writable(dest, require_atomic=settings.require_atomic)
+        device = probe_device(equipment.first["as_run"], settings) if work else DeviceReport(device="cpu", name="")
+        lanes = equipment.lanes(device, settings.lanes, most=len(work))
         shop = Workshop(
             settings=settings,
             dest=dest,
             scratch=scratch,
-            device=probe_device(forkservers["as_run"], settings) if work else DeviceReport(device="cpu", name=""),
-            forkservers=forkservers,
+            device=device,
+            lanes=lanes[0],
             progress=cleanup.enter_context(progress(len(work))),
             ahead=PullAhead(
-                source, scratch, [artifact for artifact, _ in work], left_alone={one.key for one in listing.left_alone}
+                source,
+                scratch,
+                [artifact for artifact, _ in work],
+                left_alone={one.key for one in listing.left_alone},
+                manners=equipment.manners(lanes),
             ),
             meter=meter,
             interrupts=interrupts,
         )
-        done = process_all(shop, work, options_for)
+        done = process_all([replace(shop, lanes=one) for one in lanes], work, options_for)
         if shard == WHOLE and not done.is_interrupted:  # else what is in the other archives is not known
             check_used(settings, manifest, listing.artifacts, [report.artifact for report in done.reports])
         summary = _summary(done, listing, shard, wall_s=round(time.monotonic() - start, 3))
@@ -83,17 +93,6 @@ def _run(settings: Settings, environment: Mapping[str, str], meter: Meter) -> Ru
             shop.meter.end(summary)
             log.info("run_ended", exit_code=summary.exit_code, wall_s=summary.wall_s, **totals(summary.reports))
     return summary
-
-
-def _begin(
-    settings: Settings, environment: Mapping[str, str], cleanup: ExitStack
-) -> tuple[Path, dict[Mode, Forkserver]]:
-    """Return the run's scratch and its forkservers, which import TensorFlow while the source is listed."""
-    limits = Limits(memory_mib=settings.memory_limit_mib, sandbox=settle(settings.sandbox))
-    scratch = cleanup.enter_context(scratch_directory(settings.scratch))
-    return scratch, {
-        mode: cleanup.enter_context(Forkserver(mode, scratch, environment, limits=limits)) for mode in MODES
-    }
 
 
 def _share(listing: Listing, shard: Shard, options_for: OptionsFor) -> Work:

@@ -69,6 +69,12 @@ class Settings:
     deadline_s: float = _knob(
         0, "How long the job may take: what is left then is for the next attempt (code 75); 0 sets no limit.", minimum=0
     )
+    lanes: int | None = _knob(
+        None,
+        "How many stages of several artifacts compute at once, or how many GPUs; nothing does beside a benchmark. "
+        "Default: every GPU, else what processors and memory allow.",
+        minimum=1,
+    )
     shard_index: int | None = _knob(
         None, "Which share of the artifacts to take; default: the batch engine's index.", minimum=0
     )

@@ -1,7 +1,8 @@
 """One artifact's stages in workers: how long each may take, and which failure gets a second try."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -9,11 +10,14 @@ import structlog
 
 from job.deadlines import Deadlines
 from job.errors import DeviceError
+from job.lanes import Lanes, Turn
 from job.records import ConvertResult, StageTiming
 from job.requests import ConvertRequest, VerifyRequest
 from job.results import ParityResult
+from job.settings import Settings
+from job.stopwatch import Stopwatch
 from job.watch import Overstayed
-from job.workers import Crashed, Forkserver, Mode
+from job.workers import Crashed, Mode
 
 log = structlog.get_logger()
 
@@ -27,15 +31,17 @@ WITHOUT_GRAPPLER: Final = (
 
 
 class StageRuns:
-    """Runs stages in fresh workers, one after another.
+    """Runs stages in fresh workers, one after another, each when its turn comes.
 
     A worker that crashed may have met the machine and not the model, and so may a GPU that failed:
     both are tried once more. What took too long, or more memory than there is, would do so again;
     but where the model ran as its users run it, Grappler is the suspect, and the second try is without it.
     """
 
-    def __init__(self, forkservers: Mapping[Mode, Forkserver], deadlines: Deadlines) -> None:
-        self._forkservers, self._deadlines = forkservers, deadlines
+    def __init__(self, lanes: Lanes, settings: Settings, size_bytes: int) -> None:
+        self._lanes, self._size_bytes = lanes, size_bytes
+        self.stopwatch = Stopwatch()
+        self._deadlines = Deadlines(settings, size_bytes, clock=self.stopwatch.now)
         self._signatures = 1
 
     def run(self, mode: Mode, stage: str, request: object, kind: type[Result]) -> tuple[Result, StageTiming]:
@@ -59,9 +65,11 @@ class StageRuns:
         return result, timing
 
     def _once(self, mode: Mode, stage: str, request: object, kind: type[Result]) -> tuple[Result, StageTiming]:
-        timeout_s = self._deadlines.timeout_s(request, self._signatures)
         try:
-            result, timing = self._forkservers[mode].run(stage, request, kind, timeout_s=timeout_s)
+            with self._turn(request) as turn:
+                timeout_s = self._deadlines.timeout_s(request, self._signatures)
+                forkserver = turn.forkservers[mode]
+                result, timing = forkserver.run(stage, request, kind, timeout_s=timeout_s, place=turn.place)
         except Overstayed as error:
             if self._deadlines.left_s() <= 0:
                 raise self._deadlines.used_up() from error
@@ -69,6 +77,14 @@ class StageRuns:
         if isinstance(result, ConvertResult):
             self._signatures = len(result.summary.signatures)
         return result, replace(timing, stage=stage_name(mode, stage))
+
+    @contextmanager
+    def _turn(self, request: object) -> Iterator[Turn]:
+        """Wait for others on their time, not on the artifact's."""
+        with ExitStack() as cleanup:
+            with self.stopwatch.stopped():
+                turn = cleanup.enter_context(self._lanes.turn(request, self._size_bytes))
+            yield turn
 
 
 def stage_name(mode: Mode, stage: str) -> str:

@@ -1,11 +1,11 @@
 """How figures and verdicts are written for people, the same on a terminal and in the report."""
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from job.errors import from_record
 from job.records import ArtifactReport, ErrorRecord, Finding, Format, Shape, TensorSpec
-from job.results import BatchMeasurement, OutputParity, ParityResult
+from job.results import BatchMeasurement, GpuWatch, OutputParity, ParityResult, Ratio, VariantResult
 
 NOTHING: Final = "-"
 
@@ -96,39 +96,115 @@ def why_no_speed(report: ArtifactReport) -> str:
     return ""
 
 
-def best_measurement(report: ArtifactReport) -> BatchMeasurement | None:
-    """Return the stable measurement with the candidate's highest throughput, if speed may be told."""
+CONTENDERS: Final = {"baseline": "TF1 graph", "candidate": "saved_model", "fast": "saved_model_fast"}
+"""What a benchmark's contenders are called: the graph in its Session, and what is published."""
+
+FEEDINGS: Final = {"host": "", "device": ", inputs and outputs staying on the GPU"}
+
+
+class Best(NamedTuple):
+    """Where one contender had its highest throughput."""
+
+    name: str
+    measured: BatchMeasurement
+    throughput_per_s: float
+    ratio: Ratio
+
+
+def best(report: ArtifactReport) -> tuple[Best, ...]:
+    """Return where each published model was fastest, of what is stable; nothing where no speed may be told."""
     if why_no_speed(report) or report.benchmark is None:
-        return None
-    stable = [measured for measured in report.benchmark.measurements if measured.stable]
-    return max(stable, key=lambda measured: measured.candidate.throughput_per_s, default=None)
+        return ()
+    found = [
+        Best(one.name, measured, one.throughput_per_s, one.ratio)
+        for measured in report.benchmark.measurements
+        for one in measured.contenders
+        if measured.stable and one.ratio is not None
+    ]
+    by_throughput = {each.name: each for each in sorted(found, key=lambda each: each.throughput_per_s)}
+    return tuple(by_throughput[name] for name in CONTENDERS if name in by_throughput)
 
 
-def ratio(measured: BatchMeasurement) -> str:
-    """Write candidate over baseline throughput with its interval; nothing of an unstable one."""
-    if not measured.stable:
-        return "unstable"
-    return f"{measured.ratio:.2f}x ({measured.ratio_low:.2f} to {measured.ratio_high:.2f})"
+def ratio(value: Ratio) -> str:
+    """Write a ratio of throughputs with its interval."""
+    return f"{value.value:.2f}x ({value.low:.2f} to {value.high:.2f})"
 
 
 def speed(report: ArtifactReport) -> str:
-    """Write the ratio at the best batch size in a table's cell."""
-    best = best_measurement(report)
-    if best is not None:
-        return f"{ratio(best)}, batch {best.batch_size}"
-    return NOTHING if why_no_speed(report) else "unstable"
+    """Write each published model's ratio at its best batch size in a table's cell."""
+    names = {"candidate": "", "fast": "fast "}
+    told = [f"{names[each.name]}{ratio(each.ratio)}, batch {each.measured.batch_size}" for each in best(report)]
+    return "; ".join(told) or (NOTHING if why_no_speed(report) else "unstable")
 
 
 def speed_sentence(report: ArtifactReport) -> str:
     """Say what the benchmark found; an interval around 1 is no difference."""
-    best = best_measurement(report)
-    if best is None:
-        return f"No speed is told: {why_no_speed(report) or 'the measurement was not stable'}."
-    bounds = f"(95 % interval {best.ratio_low:.2f} to {best.ratio_high:.2f})"
-    if best.ratio_low <= 1 <= best.ratio_high:
-        return f"As fast as the TF1 graph at batch {best.batch_size}, within what could be measured {bounds}."
-    comparison = "faster" if best.ratio > 1 else "slower"
-    return f"{best.ratio:.2f} times the TF1 graph's throughput at batch {best.batch_size} {bounds}: {comparison}."
+    told = " ".join(map(_compared, best(report)))
+    return told or f"No speed is told: {why_no_speed(report) or 'the measurement was not stable'}."
+
+
+def _compared(found: Best) -> str:
+    """Say how one published model compares with the TF1 graph."""
+    low, high = found.ratio.low, found.ratio.high
+    where = f"at batch {found.measured.batch_size}{FEEDINGS[found.measured.feeding]}"
+    bounds = f"(95 % interval {low:.2f} to {high:.2f})"
+    if low <= 1 <= high:
+        return f"{CONTENDERS[found.name]} is as fast as the TF1 graph {where}, within what could be measured {bounds}."
+    comparison = "faster" if found.ratio.value > 1 else "slower"
+    times = f"{found.ratio.value:.2f} times the TF1 graph's throughput"
+    return f"{CONTENDERS[found.name]} has {times} {where} {bounds}: {comparison}."
+
+
+def each_of(figures: Mapping[str, float], write: Callable[[float], str]) -> str:
+    """Write one figure of each contender: ``TF1 graph 12.3, saved_model 4.5``."""
+    return ", ".join(f"{CONTENDERS.get(name, name)} {write(value)}" for name, value in figures.items())
+
+
+def count(value: float) -> str:
+    """Write a whole number."""
+    return f"{value:.0f}"
+
+
+def gpu(watched: GpuWatch) -> str:
+    """Write what a GPU was like during a measurement."""
+    before, after = watched.before, watched.after
+    busy = f", busy {watched.busy:.0%}" if watched.busy is not None else ""
+    lowered = f", clocks lowered by: {', '.join(watched.throttled)}" if watched.throttled else ""
+    clocks = f"SM {before.sm_clock_mhz} to {after.sm_clock_mhz} MHz, memory {after.memory_clock_mhz} MHz"
+    heat = f"{before.temperature_c} to {after.temperature_c} °C, {after.power_w:.0f} W"
+    return f"{clocks}, {heat}{busy}{lowered}"
+
+
+CLASSES: Final = {
+    "exact": "32-bit arithmetic, within the tolerance of the conversion",
+    "reduced": "16-bit arithmetic, within 1e-2 of the scale, and 99.5 % of the rows keep their top-1",
+}
+"""What a variant is held to (issue 6)."""
+
+VARIANT_VERDICTS: Final = {
+    "published": "published",
+    "outside_class": "dropped",
+    "slower": "slower",
+    "not_made": "does not apply",
+    "not_tried": "not tried",
+}
+
+
+def gains(variant: VariantResult) -> str:
+    """Write a proven variant's throughput over the faithful model's, by batch size."""
+    laps = (f"{lap.ratio:.2f}x ({lap.low:.2f} to {lap.high:.2f}) at batch {lap.batch_size}" for lap in variant.laps)
+    return ", ".join(laps) or NOTHING
+
+
+def fast_sentence(report: ArtifactReport) -> str:
+    """Say whether a faster model lies beside the faithful one; empty where none was looked for."""
+    tuning = report.tuning
+    if tuning is None or tuning.verdict == "not_run":
+        return ""
+    if tuning.verdict == "none_faster":
+        return f"No faster variant is published: {tuning.reason}."
+    winner = next(one for one in tuning.variants if one.name == tuning.published)
+    return f"A faster variant ({winner.name}, {winner.precision}) lies in saved_model_fast: {gains(winner)}."
 
 
 def headline(report: ArtifactReport) -> str:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from job.errors import (
     from_record,
 )
 from job.forkserver_process import ForkserverProcess, Lost, ending
-from job.memory_cap import memory_cap
+from job.memory_cap import MemoryCap, memory_cap
 from job.records import ErrorRecord, StageTiming
 from job.redaction import is_secret_name
 from job.sandbox import OFF, Confinement, Sandbox
@@ -74,11 +74,26 @@ class Crashed(Poison):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What every worker is held to beside its stage's time: a sign of life every so often, memory, and a sandbox."""
+    """What every worker is held to beside its stage's time: a sign of life every so often, memory, and a sandbox.
+
+    `check` raises once the job was told to end, in threads too, which no signal reaches.
+    """
 
     silence_s: float = 120
     memory_mib: int | None = None
     sandbox: Sandbox = OFF
+    check: Callable[[], object] = lambda: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a worker is, and beside whom: its share of the memory, and its GPU as ``CUDA_VISIBLE_DEVICES`` names it.
+
+    Without a name it sees all of them.
+    """
+
+    share: float = 1.0
+    gpu: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +105,7 @@ class Task:
     timeout_s: float
     files: TaskFiles
     sandbox: Sandbox = OFF
+    place: Place = Place()
 
     @property
     def on_gpu(self) -> bool:
@@ -103,7 +119,7 @@ class Task:
             self.stage, self.request, scratch=self.files.directory, sandbox=self.sandbox, on_gpu=self.on_gpu
         )
 
-    def message(self, memory_bytes: int) -> dict[str, Any]:
+    def message(self, memory: MemoryCap) -> dict[str, Any]:
         """Return what the forkserver is told; CUDA reserves more address space than any limit allows."""
         return {
             "stage": self.stage,
@@ -111,8 +127,10 @@ class Task:
             "confinement": codec.dump(self.confinement),
             "result": str(self.files.result),
             "log": str(self.files.log),
-            "memory_bytes": 0 if self.on_gpu else memory_bytes,
+            "memory": codec.dump(memory),
+            "memory_bytes": 0 if self.on_gpu else memory.limit_bytes,
             "on_gpu": self.on_gpu,
+            "gpu": self.place.gpu,
         }
 
 
@@ -139,16 +157,20 @@ class Forkserver(AbstractContextManager["Forkserver"]):
         self._failed_starts = 0
         self._tasks = 0
 
-    def run(self, stage: str, request: object, result: type[Result], *, timeout_s: float) -> tuple[Result, StageTiming]:
+    def run(
+        self, stage: str, request: object, result: type[Result], *, timeout_s: float, place: Place = Place()
+    ) -> tuple[Result, StageTiming]:
         """Run one stage in a fresh child and return its result and what it took.
 
         Raises what the stage raised, `Crashed` where the child or the forkserver left no result, `Overstayed` and
         other `Poison` where the child took more than it may, and `Internal` where no forkserver starts.
         """
+        self._limits.check()
         self._await_ready()
         start, self._tasks = time.monotonic(), self._tasks + 1
         with TaskFiles(self._scratch / f"{self._mode}-{self._tasks}") as files:
-            task = Task(stage=stage, request=request, timeout_s=timeout_s, files=files, sandbox=self._limits.sandbox)
+            sandbox = self._limits.sandbox
+            task = Task(stage=stage, request=request, timeout_s=timeout_s, files=files, sandbox=sandbox, place=place)
             for directory in task.confinement.writes:
                 Path(directory).mkdir(parents=True, exist_ok=True)
             status, peak_memory_bytes = self._supervised(task)
@@ -205,14 +227,15 @@ class Forkserver(AbstractContextManager["Forkserver"]):
 
     def _supervised(self, task: Task) -> tuple[int, int]:
         """Have a task done and return how its child ended and what memory it took, most at a time."""
-        memory = memory_cap(self._limits.memory_mib)
+        memory = memory_cap(self._limits.memory_mib, part=task.place.share)
         bounds = Bounds(timeout_s=task.timeout_s, silence_s=self._limits.silence_s, memory=memory)
         with self._closed_unless_in_step(task):
-            self._process.send(task.message(memory.limit_bytes))
+            self._process.send(task.message(memory))
             (child,) = self._process.receive(ANSWER_TIMEOUT_S, "pid")
             watch = Watch(task.stage, self._process.pid, child, task.files, bounds)
             try:
                 while not self._process.has_answer(LOOK_S):
+                    self._limits.check()
                     watch.look(self._process.beats)
             except Poison as breach:
                 watch.end(with_stacks=True)

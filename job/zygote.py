@@ -29,6 +29,7 @@ from typing import IO, Any, Final
 from job import codec
 from job.device_faults import device_error, fault_in
 from job.errors import Internal, JobError, LocalIOError, Poison
+from job.memory_cap import MemoryCap, give
 from job.processes import children_of, kill_all
 from job.sandbox import Confinement, confine, prepare
 
@@ -98,7 +99,10 @@ def _work(stage: Any, task: dict[str, Any], parent: int, beats: int) -> None:
             return
         os.setsid()
         _say_to(task["log"])
+        if task["gpu"]:
+            os.environ["CUDA_VISIBLE_DEVICES"] = task["gpu"]  # which CUDA reads when it is first used: after this
         _limit_memory(task["memory_bytes"])
+        give(codec.loads(json.dumps(task["memory"]), MemoryCap))
         outcome = json.dumps(_outcome(stage, task, beats))
         part = Path(task["result"] + ".part")
         part.write_text(outcome, encoding="utf-8")

@@ -16,7 +16,21 @@ from job.records import (
     StoredObject,
     TensorSpec,
 )
-from job.results import BatchMeasurement, BenchmarkResult, Contender, Latency, OutputParity, ParityResult
+from job.results import (
+    BatchMeasurement,
+    BenchmarkResult,
+    Contender,
+    GpuState,
+    GpuWatch,
+    Latency,
+    OutputParity,
+    OwnTime,
+    ParityResult,
+    RaceLap,
+    Ratio,
+    TuningResult,
+    VariantResult,
+)
 
 ARTIFACT: Final = Artifact(
     name="vision/resnet50",
@@ -85,19 +99,29 @@ AS_RUN: Final = replace(
 )
 
 
-def measurement(batch_size: int, throughput_per_s: float, ratio: float, *, stable: bool = True) -> BatchMeasurement:
-    """Return a measurement whose candidate has `throughput_per_s`; the interval is 0.03 to each side."""
+def contender(name: str, throughput_per_s: float, ratio: float) -> Contender:
+    """Return a contender; the interval of its ratio is 0.03 to each side."""
     latency = Latency(p50_ms=10, p90_ms=11, p95_ms=12, p99_ms=14, calls=120)
+    bounds = Ratio(value=ratio, low=ratio - 0.03, high=ratio + 0.03)
+    return Contender(name=name, throughput_per_s=throughput_per_s, latency=latency, ratio=bounds)
+
+
+def measurement(batch_size: int, throughput_per_s: float, ratio: float, *, stable: bool = True) -> BatchMeasurement:
+    """Return a measurement whose candidate has `throughput_per_s`."""
+    candidate = contender("candidate", throughput_per_s, ratio)
+    baseline = replace(candidate, name="baseline", throughput_per_s=throughput_per_s / ratio, ratio=None)
     return BatchMeasurement(
         batch_size=batch_size,
         feeding="host",
-        baseline=Contender(name="baseline", throughput_per_s=throughput_per_s / ratio, latency=latency),
-        candidate=Contender(name="candidate", throughput_per_s=throughput_per_s, latency=latency),
-        ratio=ratio,
-        ratio_low=ratio - 0.03,
-        ratio_high=ratio + 0.03,
+        contenders=(baseline, candidate),
         stable=stable,
+        reason="" if stable else "windows differ by more than 10 %",
     )
+
+
+def with_fast(measured: BatchMeasurement, throughput_per_s: float, ratio: float) -> BatchMeasurement:
+    """Return a measurement in which the fast variant took part, too."""
+    return replace(measured, contenders=(*measured.contenders, contender("fast", throughput_per_s, ratio)))
 
 
 BENCHMARK: Final = BenchmarkResult(
@@ -109,6 +133,50 @@ BENCHMARK: Final = BenchmarkResult(
     environment={"device": "CPU, 2 cores"},
 )
 
+GPU_STATE: Final = GpuState(sm_clock_mhz=1980, memory_clock_mhz=2619, temperature_c=41, power_w=120.0)
+
+MEASURED_ON_A_GPU: Final = replace(
+    BENCHMARK,
+    measurements=(
+        replace(
+            measurement(8, 34.6, 1.18),
+            feeding="device",
+            contenders=tuple(replace(one, latency=None) for one in measurement(8, 34.6, 1.18).contenders),
+            gpu=GpuWatch(before=GPU_STATE, after=GPU_STATE, busy=0.97),
+        ),
+    ),
+    own_times=(
+        OwnTime(name="baseline", call_ms=1.52, overhead_ms=0.05, own_ms=1.47),
+        OwnTime(
+            name="candidate", call_ms=1.5, overhead_ms=0.1, own_ms=1.4, ratio=Ratio(value=1.05, low=1.02, high=1.08)
+        ),
+    ),
+    peak_memory_bytes={"baseline": 400_000_000, "candidate": 380_000_000},
+    saturation={"baseline": 8, "fast": 64},
+    notes=("a note",),
+)
+
+TUNING: Final = TuningResult(
+    verdict="published",
+    published="folded",
+    variants=(
+        VariantResult(
+            name="folded",
+            precision="exact",
+            verdict="published",
+            changes=("53 batch norms folded into the weights before them",),
+            laps=(
+                RaceLap(batch_size=1, ratio=1.17, low=1.15, high=1.19),
+                RaceLap(batch_size=8, ratio=1.02, low=0.99, high=1.04),
+            ),
+            parity=(PARITY, AS_RUN),
+        ),
+        VariantResult(
+            name="folded_bf16", precision="reduced", verdict="outside_class", reason="0.031 of the scale exceeds 0.01"
+        ),
+    ),
+)
+
 PUBLISHED: Final = ArtifactReport(
     artifact=ARTIFACT,
     status="published",
@@ -117,6 +185,7 @@ PUBLISHED: Final = ArtifactReport(
     summary=SUMMARY,
     parity=PARITY,
     as_run=AS_RUN,
+    tuning=TUNING,
     benchmark=BENCHMARK,
     timings=(
         StageTiming(stage="pull", wall_s=1.23),

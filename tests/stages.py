@@ -11,8 +11,26 @@ from typing import Any, Final, NamedTuple
 
 from job.errors import DeviceError, JobError, Refused
 from job.records import ConvertResult, DeviceReport, Finding, KerasResult, Signature, SourceSummary
-from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, KerasRequest, SourceRequest, VerifyRequest
-from job.results import BenchmarkResult, OutputParity, ParityResult
+from job.requests import (
+    BenchmarkRequest,
+    ConvertRequest,
+    DeviceRequest,
+    KerasRequest,
+    MakeVariantsRequest,
+    RaceRequest,
+    SourceRequest,
+    VerifyRequest,
+)
+from job.results import (
+    BenchmarkResult,
+    MadeVariant,
+    MadeVariants,
+    OutputParity,
+    ParityResult,
+    RaceLap,
+    RaceResult,
+    Runner,
+)
 from tests import mischief
 
 
@@ -134,7 +152,7 @@ def verify(request: VerifyRequest) -> ParityResult:
     """Find all well, unless the artifact is called wrong or tangled, or has a signature that was added."""
     if Path(request.source.entry).stem == "tangled" and request.mode == "as_run" and request.grappler:
         time.sleep(600)
-    is_wrong = Path(request.source.entry).stem == "wrong"
+    is_wrong = Path(request.source.entry).stem == "wrong" or _is_bold(request)
     outputs = tuple(_failed(one.key) for one in _signatures(request.source) if one.beside)
     return ParityResult(
         mode=request.mode,
@@ -142,6 +160,11 @@ def verify(request: VerifyRequest) -> ParityResult:
         reason="y is off by 1" if is_wrong else "",
         outputs=outputs,
     )
+
+
+def _is_bold(request: VerifyRequest) -> bool:
+    """The bold variant of an artifact that is called rash goes too far."""
+    return Path(request.source.entry).stem == "rash" and Path(request.saved_model).name == "bold"
 
 
 def _failed(key: str) -> OutputParity:
@@ -166,6 +189,32 @@ def benchmark(request: BenchmarkRequest) -> BenchmarkResult:
     return BenchmarkResult(verdict="not_run", reason="a test")
 
 
+def make_variants(request: MakeVariantsRequest) -> MadeVariants:
+    """Copy the model twice, and say why a third one is not there."""
+    for name in ("plain", "bold"):
+        Path(request.directory, name).mkdir()
+        data = Path(request.saved_model, "saved_model.pb").read_bytes()
+        Path(request.directory, name, "saved_model.pb").write_bytes(data)
+    return MadeVariants(
+        variants=(
+            MadeVariant(name="plain", precision="exact", changes=("a test",)),
+            MadeVariant(name="bold", precision="exact", changes=("a test", "another")),
+            MadeVariant(name="none", precision="exact", reason="it does not apply"),
+        )
+    )
+
+
+def race(request: RaceRequest) -> RaceResult:
+    """Let the bold one win, the plain one be faster too; of an artifact that is called tired none is."""
+    speeds = (0.5, 0.5) if Path(request.source.entry).stem == "tired" else (1.1, 1.5)
+    return RaceResult(
+        runners=tuple(
+            Runner(name=name, laps=(RaceLap(batch_size=1, ratio=speed, low=speed - 0.05, high=speed + 0.05),))
+            for name, speed in zip(("plain", "bold"), speeds, strict=True)
+        )
+    )
+
+
 STAGES: Final = {
     "behave": Stage(Order, behave),
     "probe_device": Stage(DeviceRequest, probe_device),
@@ -174,5 +223,7 @@ STAGES: Final = {
     "verify": Stage(VerifyRequest, verify),
     "write_keras": Stage(KerasRequest, write_keras),
     "verify_keras": Stage(KerasRequest, verify_keras),
+    "make_variants": Stage(MakeVariantsRequest, make_variants),
+    "race": Stage(RaceRequest, race),
     "benchmark": Stage(BenchmarkRequest, benchmark),
 }

@@ -222,20 +222,17 @@ def test_scratch_holds_one_archive_at_a_time(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(pipeline, "process", noted)
     (tmp_path / "scratch").mkdir()
-    run_here(tmp_path, scratch=str(tmp_path / "scratch"))
+    run_here(tmp_path, scratch=str(tmp_path / "scratch"), lanes=1)
     assert [unpacked for _, unpacked in seen] == [["x.pb", "y.pb"]] * 6
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_benchmark_waits_for_what_is_pulled_beside_the_archive(tmp_path: Path) -> None:
-    """The archive's successor may be on its way while the artifacts in it are at work."""
-    put(tmp_path, "a.pb")
+def test_what_is_in_an_archive_is_pulled_by_the_same_manners(tmp_path: Path) -> None:
+    """Its artifacts wait for the same benchmarks, and claim the same room."""
     storage = LocalStorage(tmp_path)
-    outer = pulling.PullAhead(storage, tmp_path / "scratch", [])
-    waited = list[str]()
-    outer.settle = lambda: waited.append("outer")  # type: ignore[method-assign]
-    outer.within(storage, []).settle()
-    assert waited == ["outer"]
+    outer = pulling.PullAhead(storage, tmp_path / "scratch", [], manners=pulling.Manners(ahead=3))
+    inner = outer.within(storage, [])
+    assert (inner._manners, inner._room) == (outer._manners, outer._room)
 
 
 def test_bug_costs_its_archive_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

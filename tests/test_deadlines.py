@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from job.deadlines import Deadlines, stage_timeout_s
 from job.errors import Poison
 from job.records import ArtifactOptions, Format
-from job.requests import BenchmarkRequest, ConvertRequest, SourceRequest, VerifyRequest
+from job.requests import BenchmarkRequest, ConvertRequest, RaceRequest, SourceRequest, VerifyRequest
 from job.settings import Settings
 
 GIB = 2**30
@@ -17,6 +18,7 @@ CONVERT = ConvertRequest(source=SOURCE, saved_model="s")
 VERIFY = VerifyRequest(source=SOURCE, saved_model="s", mode="exact", tolerance=1e-5)
 QUICK = BenchmarkRequest(source=SOURCE, saved_model="s", effort="quick")
 FULL = BenchmarkRequest(source=SOURCE, saved_model="s", effort="full")
+RACE = RaceRequest(source=SOURCE, saved_models={"faithful": "s", "folded": "f"}, budget_s=45)
 CHOSEN = BenchmarkRequest(source=SOME_SIZES, saved_model="s", effort="full")
 
 
@@ -28,13 +30,18 @@ CHOSEN = BenchmarkRequest(source=SOME_SIZES, saved_model="s", effort="full")
         (VERIFY, 1, 0, 600),
         (VERIFY, 3, 1, 600 + 60 + 2 * 300),
         (VERIFY, 0, 0, 600),
-        (QUICK, 1, 0, 600 + 60 + 2 * 6),
-        (FULL, 1, 0, 600 + 60 + 9 * 20),
-        (CHOSEN, 1, 0, 600 + 60 + 3 * 20),
+        (QUICK, 1, 0, 600 + 60 + (2 + 1) * 6),
+        (FULL, 1, 0, 600 + 60 + (9 + 1) * 20),
+        (CHOSEN, 1, 0, 600 + 60 + (3 + 1) * 20),
+        (replace(CHOSEN, device="gpu"), 1, 0, 600 + 60 + (2 * 3 + 1) * 20),
+        (RACE, 1, 1, 600 + 60 + 60 + 45),
     ],
 )
 def test_stage_has_the_time_of_its_kind_and_size(request_: Any, signatures: int, gib: int, seconds: float) -> None:
-    """The base is the setting; bytes, signatures and batch sizes to measure come on top."""
+    """The base is the setting; bytes, signatures and what is measured come on top.
+
+    That is each batch size, on a GPU by both feedings, and the overhead of a call.
+    """
     assert Deadlines(Settings(), gib * GIB).timeout_s(request_, signatures) == pytest.approx(seconds, abs=0.1)
 
 

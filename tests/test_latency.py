@@ -1,33 +1,11 @@
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
-from job.latency import Window, agree, measure_interleaved, percentiles, saturated, throughput_ratio, warm_from
-from job.results import BatchMeasurement
-
-
-class Clock:
-    """Time that passes only when a call says how long it took."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self.order: list[str] = []
-
-    def read(self) -> float:
-        """Return the time."""
-        return self.now_s
-
-    def contender(self, name: str, duration_s: Callable[[int], float]) -> Callable[[], None]:
-        """Return a call that takes `duration_s(number of calls before)`."""
-        before = 0
-
-        def call() -> None:
-            nonlocal before
-            self.order.append(name)
-            self.now_s += duration_s(before)
-            before += 1
-
-        return call
+from job.latency import Timing, Window, agree, measure_interleaved, percentiles, saturation, throughput_ratio, warm_from
+from job.results import BatchMeasurement, Contender, Latency
+from tests.clocks import Clock
 
 
 def measured(
@@ -38,13 +16,35 @@ def measured(
 ) -> tuple[BatchMeasurement, Clock]:
     clock = Clock()
     measurement = measure_interleaved(
-        clock.contender("A", baseline_s),
-        clock.contender("B", candidate_s),
+        {"baseline": clock.contender("A", baseline_s), "candidate": clock.contender("B", candidate_s)},
         batch_size=8,
         budget_s=budget_s,
-        clock=clock.read,
+        timing=Timing(clock=clock.read),
     )
     return measurement, clock
+
+
+def both(measured: BatchMeasurement) -> tuple[Contender, Contender]:
+    baseline, candidate = measured.contenders
+    assert (baseline.name, candidate.name) == ("baseline", "candidate")
+    return baseline, candidate
+
+
+def ratio_of(measured: BatchMeasurement) -> tuple[float, float, float]:
+    """Return the candidate's ratio with its bounds; the baseline has none."""
+    baseline, candidate = both(measured)
+    assert baseline.ratio is None
+    assert candidate.ratio is not None
+    return candidate.ratio.value, candidate.ratio.low, candidate.ratio.high
+
+
+def latency_of(contender: Contender) -> Latency:
+    assert contender.latency is not None
+    return contender.latency
+
+
+def steady(call_s: float, _before: int) -> float:
+    return call_s
 
 
 def window(*latencies_s: float) -> Window:
@@ -55,10 +55,11 @@ def test_steady_contenders_are_measured_exactly() -> None:
     """10 ms against 5 ms a batch of 8 is 800 and 1600 examples a second, ratio 2, without doubt."""
     result, _ = measured(lambda _: 0.010, lambda _: 0.005)
     assert result.stable
-    assert result.baseline.throughput_per_s == pytest.approx(800)
-    assert result.candidate.throughput_per_s == pytest.approx(1600)
-    assert (result.ratio, result.ratio_low, result.ratio_high) == pytest.approx((2, 2, 2))
-    assert (result.candidate.latency.p50_ms, result.candidate.latency.p99_ms) == pytest.approx((5, 5))
+    baseline, candidate = both(result)
+    assert baseline.throughput_per_s == pytest.approx(800)
+    assert candidate.throughput_per_s == pytest.approx(1600)
+    assert ratio_of(result) == pytest.approx((2, 2, 2))
+    assert (latency_of(candidate).p50_ms, latency_of(candidate).p99_ms) == pytest.approx((5, 5))
 
 
 def test_windows_take_turns() -> None:
@@ -72,22 +73,24 @@ def test_windows_take_turns() -> None:
 def test_windows_are_sized_by_time() -> None:
     """The faster contender gets more calls, so that both are measured for as long."""
     result, _ = measured(lambda _: 0.010, lambda _: 0.001)
-    assert result.candidate.latency.calls == pytest.approx(10 * result.baseline.latency.calls, rel=0.15)
+    baseline, candidate = map(latency_of, both(result))
+    assert candidate.calls == pytest.approx(10 * baseline.calls, rel=0.15)
 
 
 def test_warm_up_is_not_measured() -> None:
     """Slow first calls are in no percentile and in no throughput."""
     result, _ = measured(lambda before: 0.200 if before < 2 else 0.010, lambda _: 0.010)
     assert result.stable
-    assert result.baseline.latency.p99_ms == pytest.approx(10)
-    assert result.ratio == pytest.approx(1)
+    assert latency_of(both(result)[0]).p99_ms == pytest.approx(10)
+    assert ratio_of(result)[0] == pytest.approx(1)
 
 
 def test_ever_slower_is_unstable() -> None:
     """A contender that never settles is measured, and called unstable."""
     result, _ = measured(lambda before: 0.005 * 1.2**before, lambda _: 0.005)
     assert not result.stable
-    assert result.baseline.latency.calls > 0
+    assert result.reason == "windows differ by more than 10 %"
+    assert latency_of(both(result)[0]).calls > 0
 
 
 def test_restless_candidate_is_unstable() -> None:
@@ -108,7 +111,7 @@ def test_budget_is_exceeded_by_one_pair_at_most() -> None:
     assert clock.order == ["A", "B"]
     assert clock.now_s == 12
     assert not result.stable
-    assert result.ratio == pytest.approx(5 / 7)
+    assert ratio_of(result)[0] == pytest.approx(5 / 7)
 
 
 def test_budget_is_kept_with_short_calls() -> None:
@@ -121,8 +124,9 @@ def test_a_coarse_clock_divides_by_nothing() -> None:
     """Calls far below the clock's resolution, which read as 0 s, end neither in a division by zero nor in hours."""
     clock = Clock()
     call = clock.contender("A", lambda _: 0.0001)
-    coarse = measure_interleaved(call, call, batch_size=1, budget_s=1.0, clock=lambda: round(clock.now_s, 2))
-    assert coarse.baseline.throughput_per_s == pytest.approx(10_000, rel=0.3)
+    timing = Timing(clock=lambda: round(clock.now_s, 2))
+    coarse = measure_interleaved({"baseline": call, "candidate": call}, batch_size=1, budget_s=1.0, timing=timing)
+    assert both(coarse)[0].throughput_per_s == pytest.approx(10_000, rel=0.3)
     assert clock.now_s < 2
 
 
@@ -137,9 +141,9 @@ def test_three_windows_agree_within_a_tenth(calls_s: Sequence[float], verdict: b
 
 def test_warm_from_names_the_first_agreement() -> None:
     """The two slow pairs in front are skipped, and without agreement there is no start."""
-    pairs = [(window(each), window(1.0)) for each in (3.0, 2.0, 1.0, 1.0, 1.0)]
-    assert warm_from(pairs) == 2
-    assert warm_from(pairs[:4]) is None
+    rounds = [{"A": window(each), "B": window(1.0)} for each in (3.0, 2.0, 1.0, 1.0, 1.0)]
+    assert warm_from(rounds) == 2
+    assert warm_from(rounds[:4]) is None
 
 
 def test_percentiles_are_of_calls_and_not_of_windows() -> None:
@@ -180,15 +184,65 @@ def test_interval_is_the_same_for_the_same_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("throughputs", "verdict"),
+    ("throughputs", "size"),
     [
-        ((100.0,), False),
-        ((100.0, 106.0), False),
-        ((100.0, 104.0), True),
-        ((100.0, 90.0), True),
-        ((100.0, 50.0, 60.0), True),
+        ((100.0,), 0),
+        ((100.0, 106.0), 0),
+        ((100.0, 104.0), 1),
+        ((100.0, 90.0), 1),
+        ((100.0, 50.0, 60.0), 1),
+        ((100.0, 200.0, 204.0), 2),
     ],
 )
-def test_sweep_stops_below_five_percent_gain(throughputs: Sequence[float], verdict: bool) -> None:  # noqa: FBT001 - the expected outcome
-    """A batch size that gains less than 5 % over the best before it is the last."""
-    assert saturated(throughputs) is verdict
+def test_saturation_is_where_the_next_gains_less_than_five_percent(throughputs: Sequence[float], size: int) -> None:
+    """The batch size after which doubling gains less than 5 % is named; where each gains more, none is."""
+    assert saturation(dict(zip((1, 2, 4), throughputs, strict=False))) == size
+
+
+def test_three_contenders_take_turns_and_are_held_to_the_first() -> None:
+    """Each round has a window of every one, in the same order; every one but the first has its ratio to that."""
+    clock, order = Clock(), ("baseline", "candidate", "fast")
+    speeds_s = {"baseline": 0.02, "candidate": 0.01, "fast": 0.005}
+    calls = {name: clock.contender(name, partial(steady, speeds_s[name])) for name in order}
+    result = measure_interleaved(calls, batch_size=1, budget_s=3.0, timing=Timing(clock=clock.read))
+    turns = [name for place, name in enumerate(clock.order) if place == 0 or clock.order[place - 1] != name]
+    assert tuple(turns) == order * (len(turns) // 3)
+    assert [one.ratio.value if one.ratio else None for one in result.contenders] == pytest.approx([None, 2, 4])
+
+
+def test_one_restless_contender_among_three_is_unstable() -> None:
+    """It takes all to be stable."""
+    clock = Clock()
+    calls = {name: clock.contender(name, lambda _: 0.1) for name in ("baseline", "candidate")}
+    calls["fast"] = clock.contender("fast", lambda before: 0.1 if before % 2 else 0.2)
+    assert not measure_interleaved(calls, batch_size=1, budget_s=6.0, timing=Timing(clock=clock.read)).stable
+
+
+def test_answers_that_come_later_are_waited_for_and_counted() -> None:
+    """Calls that only begin the work cost what their window waits at its end; of single ones no latency is known."""
+    clock, begun = Clock(), list[float]()
+
+    def settle() -> None:
+        clock.now_s += sum(begun)
+        begun.clear()
+
+    calls = {"baseline": lambda: begun.append(0.02), "candidate": lambda: begun.append(0.01)}
+    timing = Timing(clock=clock.read, settle=settle)
+    result = measure_interleaved(calls, batch_size=1, budget_s=1.0, feeding="device", timing=timing)
+    assert ratio_of(result) == pytest.approx((2, 2, 2))
+    assert [one.latency for one in result.contenders] == [None, None]
+
+
+def test_who_looks_on_looks_after_every_window_and_is_not_timed() -> None:
+    """A look that takes a second changes no figure."""
+    clock, looks = Clock(), list[int]()
+
+    def look() -> None:
+        looks.append(len(clock.order))
+        clock.now_s += 1.0
+
+    calls = {"baseline": clock.contender("A", lambda _: 0.1), "candidate": clock.contender("B", lambda _: 0.1)}
+    result = measure_interleaved(calls, batch_size=1, budget_s=9.0, timing=Timing(clock=clock.read, look=look))
+    assert both(result)[0].throughput_per_s == pytest.approx(10)
+    assert looks[:3] == [1, 2, 2 + looks[2] - looks[1]]
+    assert len(looks) == len(set(looks))

@@ -10,7 +10,6 @@ from structlog.testing import capture_logs
 from job import logs, pipeline, publishing, running
 from job.errors import JobError, LocalIOError, StorageError
 from job.pipeline import Attempt
-from job.pulling import PullAhead
 from job.records import DeviceReport
 from job.report import render_html
 from tests.fakes import ends, put, run_here, use_fake_stages
@@ -119,22 +118,6 @@ def test_benchmark_that_fails_costs_the_figures_and_not_the_model(tmp_path: Path
     assert ends(summary) == {"unmeasurable.pb": "published"}
     assert "out of memory" in published(tmp_path, "unmeasurable.pb")["benchmark"]["reason"]
     assert "benchmark_failed" in [event["event"] for event in events]
-
-
-def test_no_download_runs_beside_a_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next artifact's download has come to its end before the first window is timed."""
-    steps: list[str] = []
-    stage = Attempt._stage
-
-    def noted(self: Attempt, mode: Any, name: str, request: object, kind: type[Any]) -> Any:
-        steps.append(name)
-        return stage(self, mode, name, request, kind)
-
-    monkeypatch.setattr(Attempt, "_stage", noted)
-    monkeypatch.setattr(PullAhead, "settle", lambda _: steps.append("settle"))
-    put(tmp_path / "in", "a.pb")
-    run_here(tmp_path, benchmark="quick")
-    assert steps == ["convert", "verify", "verify", "settle", "benchmark"]
 
 
 def test_upload_that_fails_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

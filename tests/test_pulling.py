@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -7,10 +8,16 @@ from types import SimpleNamespace
 import pytest
 
 from job.errors import BadInput, LocalIOError, NoInput, StorageError
-from job.pulling import PullAhead, beside, local_entry, local_path, pull, pull_file, with_assets
+from job.lanes import Lane, Lanes
+from job.pulling import Manners, PullAhead, beside, local_entry, local_path, pull, pull_file, with_assets
 from job.records import Artifact, ArtifactOptions, Digest, ErrorRecord, Format, StoredObject
+from job.requests import BenchmarkRequest, SourceRequest
 from job.storage import open_storage
 from tests.sources import MemoryStorage
+
+BENCHMARK = BenchmarkRequest(
+    source=SourceRequest(format=Format.GRAPH_DEF, directory="d", entry="e"), saved_model="s", effort="quick"
+)
 
 
 class SlowStorage(MemoryStorage):
@@ -68,17 +75,28 @@ def test_next_artifact_comes_while_one_is_at_work_and_only_that(tmp_path: Path) 
     assert storage.downloads == ["a", "b", "c"]
 
 
-def test_settling_waits_for_what_is_on_its_way(tmp_path: Path) -> None:
-    """A benchmark begins only when no download takes the processor from it."""
-    storage, (a, b) = SlowStorage("ab", held="b"), artifacts("ab")
-    ahead = PullAhead(storage, tmp_path, [a, b])
+def test_as_many_come_ahead_as_are_wanted(tmp_path: Path) -> None:
+    """Where several artifacts are at work at once, none of them waits for its download."""
+    storage, (a, *_) = SlowStorage("abcde"), artifacts("abcde")
+    ahead = PullAhead(storage, tmp_path, artifacts("abcde"), manners=Manners(ahead=3))
     ahead.take(a)
+    assert sorted(await_downloads(storage, 4)) == ["a", "b", "c", "d"]
+
+
+def test_benchmark_and_downloads_wait_for_each_other(tmp_path: Path) -> None:
+    """A benchmark begins only when no download takes the processor from it, and none begins beside it."""
+    storage, (a, b, c) = SlowStorage("abc", held="b"), artifacts("abc")
+    lanes = Lanes([Lane(forkservers={})])
+    ahead = PullAhead(storage, tmp_path, [a, b, c], manners=Manners(beside=lanes.transfer))
+    ahead.take(a)
+    await_downloads(storage, 2)
     threading.Timer(0.3, storage.release.set).start()
     start = time.monotonic()
-    ahead.settle()
-    assert time.monotonic() - start > 0.2
-    assert ahead.take(b).wall_s > 0.2
-    ahead.settle()
+    with lanes.turn(BENCHMARK):
+        assert time.monotonic() - start > 0.2
+        assert ahead.take(b).wall_s > 0.2
+        assert await_downloads(storage, 3) == ["a", "b"]
+    assert ahead.take(c).sources
 
 
 def test_failed_download_is_the_error_of_its_own_artifact(tmp_path: Path) -> None:
@@ -238,6 +256,7 @@ def test_next_one_waits_until_there_is_room(
     ahead = PullAhead(storage, tmp_path, [first, second])
     ahead.take(first)
     assert await_downloads(storage, len(begun)) == begun
+    shutil.rmtree(ahead.directory_of(first))
     assert ahead.take(second).sources
     assert storage.downloads == ["a", "b"]
 
@@ -249,11 +268,34 @@ def test_disk_that_was_full_ahead_of_time_is_tried_in_time(tmp_path: Path) -> No
     storage.full = {"b"}
     ahead.take(a)
     await_downloads(storage, 2)
-    ahead.settle()
     assert not ahead.directory_of(b).exists()
     storage.full = set()
     assert ahead.take(b).sources[0].key == "b"
     assert storage.downloads == ["a", "b", "b"]
+
+
+def test_room_that_others_take_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two artifacts at work at once the second waits where scratch does not hold both."""
+    storage, first, second = SlowStorage("ab"), sized("a", 1_000_000), sized("b", 1_000_000)
+    disk_with(monkeypatch, 3_000_000)
+    ahead = PullAhead(storage, tmp_path, [first, second])
+    directory = ahead.take(first).directory
+    threading.Timer(0.3, shutil.rmtree, [directory]).start()
+    start = time.monotonic()
+    assert ahead.take(second).sources
+    assert time.monotonic() - start > 0.2
+
+
+def test_who_waits_for_room_or_a_download_learns_of_the_end(tmp_path: Path) -> None:
+    """No signal reaches a thread that waits."""
+
+    def check() -> None:
+        raise KeyboardInterrupt
+
+    storage, (a,) = SlowStorage("a", held="a"), artifacts("a")
+    with pytest.raises(KeyboardInterrupt):
+        PullAhead(storage, tmp_path, [a], manners=Manners(check=check)).take(a)
+    storage.release.set()
 
 
 def test_disk_that_stays_full_is_a_local_error(tmp_path: Path) -> None:
@@ -261,7 +303,7 @@ def test_disk_that_stays_full_is_a_local_error(tmp_path: Path) -> None:
     storage, (a, b) = SlowStorage("ab"), artifacts("ab")
     ahead = PullAhead(storage, tmp_path, [a, b])
     storage.full = {"b"}
-    ahead.take(a)
+    shutil.rmtree(ahead.take(a).directory)
     with pytest.raises(LocalIOError, match="No space left"):
         ahead.take(b)
     assert not ahead.directory_of(b).exists()

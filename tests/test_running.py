@@ -188,7 +188,7 @@ def test_signal_ends_the_run_with_75_and_says_what_is_left(tmp_path: Path, numbe
 
     threading.Thread(target=send).start()
     with capture_logs() as events:
-        summary = run_here(tmp_path)
+        summary = run_here(tmp_path, lanes=1)
     said = next(event for event in events if event["event"] == "run_interrupted")
     assert (summary.exit_code, ends(summary)) == (75, {"a.pb": "published"})
     assert (said["cause"], said["left"], said["next"]) == (f"{number.name} came", 2, ["b/hang.pb", "c.pb"])

@@ -5,15 +5,15 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
-from job.deadlines import Deadlines
 from job.errors import BadInput, DeviceError, Poison
+from job.lanes import Lane, Lanes
 from job.records import ConvertResult, Format, Signature, SourceSummary, StageTiming
 from job.requests import BenchmarkRequest, ConvertRequest, SourceRequest, VerifyRequest
 from job.results import BenchmarkResult, ParityResult
 from job.settings import Settings
 from job.stage_runs import StageRuns
 from job.watch import Overstayed
-from job.workers import Crashed, Forkserver
+from job.workers import Crashed, Forkserver, Place
 
 SOURCE = SourceRequest(format=Format.GRAPH_DEF, directory="d", entry="e")
 VERIFY = VerifyRequest(source=SOURCE, saved_model="s", mode="as_run", tolerance=1e-5)
@@ -27,8 +27,9 @@ class Scripted:
     def __init__(self, *ends: object) -> None:
         self.ends, self.asked = list(ends), list[tuple[Any, float]]()
 
-    def run(self, stage: str, request: object, _: object, *, timeout_s: float) -> tuple[Any, StageTiming]:
+    def run(self, stage: str, request: object, _: object, *, timeout_s: float, place: Place) -> tuple[Any, StageTiming]:
         """Note what is asked for."""
+        assert place.share == 1
         self.asked.append((request, timeout_s))
         end = self.ends.pop(0)
         if isinstance(end, Exception):
@@ -40,7 +41,8 @@ def runs(*ends: object, settings: Settings | None = None) -> tuple[StageRuns, Sc
     """Return an artifact's stages on a scripted forkserver for either mode."""
     scripted = Scripted(*ends)
     forkserver = cast("Forkserver", scripted)
-    return StageRuns({"exact": forkserver, "as_run": forkserver}, Deadlines(settings or Settings(), 0)), scripted
+    lanes = Lanes([Lane(forkservers={"exact": forkserver, "as_run": forkserver})])
+    return StageRuns(lanes, settings or Settings(), 0), scripted
 
 
 @pytest.mark.parametrize("error", [Crashed("signal SIGSEGV"), DeviceError("CUDA_ERROR_ECC_UNCORRECTABLE")])

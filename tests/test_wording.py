@@ -4,7 +4,7 @@ import pytest
 
 from job import wording
 from job.records import ArtifactReport, Finding, Format, Shape
-from job.results import BenchmarkResult
+from job.results import BenchmarkResult, GpuState, GpuWatch
 from tests import samples
 
 
@@ -65,9 +65,7 @@ def test_the_worst_output_speaks_for_all() -> None:
 
 def test_best_is_the_fastest_stable_batch() -> None:
     """Batch 16 was faster than batch 8, but unstable, and batch 1 had the higher ratio."""
-    best = wording.best_measurement(samples.PUBLISHED)
-    assert best is not None
-    assert best.batch_size == 8
+    assert [each.measured.batch_size for each in wording.best(samples.PUBLISHED)] == [8]
     assert wording.speed(samples.PUBLISHED) == "1.18x (1.15 to 1.21), batch 8"
 
 
@@ -93,19 +91,44 @@ def test_unstable_has_no_ratio() -> None:
     """A measurement that did not settle is called unstable, and its ratio is kept back."""
     unstable = samples.measurement(1, 20.0, 3.21, stable=False)
     report = replace(samples.PUBLISHED, benchmark=replace(samples.BENCHMARK, measurements=(unstable,)))
-    assert wording.speed(report) == wording.ratio(unstable) == "unstable"
+    assert wording.speed(report) == "unstable"
     assert wording.speed_sentence(report) == "No speed is told: the measurement was not stable."
 
 
 @pytest.mark.parametrize(
     ("ratio", "words"),
-    [(1.18, "1.18 times the TF1 graph's throughput"), (0.8, "slower."), (1.02, "As fast as the TF1 graph")],
+    [(1.18, "has 1.18 times the TF1 graph's throughput"), (0.8, "slower."), (1.02, "is as fast as the TF1 graph")],
 )
 def test_an_interval_around_one_is_no_difference(ratio: float, words: str) -> None:
     """2 % within an interval of 3 % is neither faster nor slower."""
     measurements = (samples.measurement(8, 100.0, ratio),)
     report = replace(samples.PUBLISHED, benchmark=replace(samples.BENCHMARK, measurements=measurements))
     assert words in wording.speed_sentence(report)
+
+
+def test_the_fast_variant_is_told_beside_the_model() -> None:
+    """Each is told where it is fastest, which need not be the same batch, nor the same feeding."""
+    slower, faster = samples.measurement(1, 40.0, 1.3), samples.measurement(8, 30.0, 1.0)
+    measurements = (
+        samples.with_fast(slower, 50.0, 1.6),
+        replace(samples.with_fast(faster, 90.0, 3.0), feeding="device"),
+    )
+    report = replace(samples.PUBLISHED, benchmark=replace(samples.BENCHMARK, measurements=measurements))
+    assert wording.speed(report) == "1.30x (1.27 to 1.33), batch 1; fast 3.00x (2.97 to 3.03), batch 8"
+    assert "saved_model_fast has 3.00 times the TF1 graph's throughput at batch 8, inputs and outputs staying on" in (
+        wording.speed_sentence(report)
+    )
+
+
+def test_a_gpu_is_described_in_a_line() -> None:
+    """Clocks and temperature before and after, power, busy share, and why clocks were lowered."""
+    before = GpuState(sm_clock_mhz=1980, memory_clock_mhz=2619, temperature_c=41, power_w=120.0)
+    after = replace(before, sm_clock_mhz=1755, temperature_c=63, power_w=698.5)
+    watched = GpuWatch(before=before, after=after, throttled=("power cap",), busy=0.97)
+    assert wording.gpu(watched) == (
+        "SM 1980 to 1755 MHz, memory 2619 MHz, 41 to 63 °C, 698 W, busy 97%, clocks lowered by: power cap"
+    )
+    assert "busy" not in wording.gpu(replace(watched, busy=None))
 
 
 def test_headlines_tell_outcomes_apart() -> None:

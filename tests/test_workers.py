@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from job import workers
 from job.errors import DeviceError, Internal, JobError, LocalIOError, Poison, Refused
+from job.memory_cap import memory_cap
 from job.task_files import TaskFiles
 from job.watch import Overstayed, Watch
 from job.workers import STARTS, Crashed, Forkserver, Limits, Task, _may_pass
@@ -297,7 +298,7 @@ def test_closing_ends_a_child_at_work(tmp_path: Path) -> None:
         with TaskFiles(tmp_path / "task") as files:
             for what in ("outlive", "hang"):
                 task = Task(stage="behave", request=Order(what=what), timeout_s=1, files=files)
-                forkserver._process.send(task.message(0))
+                forkserver._process.send(task.message(memory_cap()))
             child = forkserver._process.receive(30, "pid")[0]
             forkserver._process.receive(30, "status")
             child = forkserver._process.receive(30, "pid")[0]

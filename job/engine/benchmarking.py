@@ -1,52 +1,27 @@
-"""Throughput and latency of the candidate against the baseline, interleaved on one device."""
+"""Throughput and latency of the SavedModels against the TF1 graph, interleaved on one device."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from job import latency
 from job.efforts import BATCHES, BUDGETS_S
 from job.engine import runtime
 from job.engine.assembling import read_source
-from job.engine.run_errors import message_of
-from job.engine.runners import Baseline, Candidate
-from job.engine.samples.making import Sample, candidates, recorded
-from job.engine.source_graph import SourceGraph
-from job.records import Signature, TensorSpec
+from job.engine.contest import Contest, Feeding, gpu_memory_bytes
+from job.engine.inputs import NO_SAMPLE, accepted
+from job.engine.overheads import overheads
+from job.engine.resident import settling
+from job.engine.run_errors import RUN_ERRORS, message_of
+from job.gpu import NoGpu, first_gpu
+from job.latency import Call, Timing
+from job.processor import processor
 from job.requests import BenchmarkRequest
-from job.results import BatchMeasurement, BenchmarkResult
+from job.results import BatchMeasurement, BenchmarkResult, OwnTime
 
-Array = NDArray[Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contest:
-    """Both sides with one example's inputs."""
-
-    signature: Signature
-    baseline: Baseline
-    candidate: Candidate
-    sample: Sample
-
-    def at(self, batch: int) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Return both sides' calls for one batch, fed from host memory."""
-        feeds = [
-            np.repeat(feed[:1], batch, axis=0) if feed.ndim and _is_batched(spec) else feed
-            for feed, spec in zip(self.sample.feeds, self.signature.inputs, strict=True)
-        ]
-        baseline, candidate = self.baseline.callable(self.signature), self.candidate.callable(self.signature)
-
-        def run_candidate() -> None:
-            for tensor in candidate(*self.candidate.tensors(self.signature, feeds)):
-                tensor.numpy()
-
-        return lambda: (baseline(*feeds), None)[1], run_candidate
+ONE_MEMORY: Final = "on a CPU, inputs and outputs lie in the memory that the model runs in: there is one way to feed it"
 
 
 def benchmark(request: BenchmarkRequest) -> BenchmarkResult:
@@ -57,117 +32,124 @@ def benchmark(request: BenchmarkRequest) -> BenchmarkResult:
     """
     runtime.configure("as_run", request.device, request.seed)
     source = read_source(request.source)
-    found = _accepted(source, request)
-    if found is None:
-        return BenchmarkResult(verdict="not_run", reason="no sample that the TF1 graph accepts could be made")
-    (signature, sample), (load_ms, (baseline, candidate)) = found, _loaded(source, request)
-    contest = Contest(signature=signature, baseline=baseline, candidate=candidate, sample=sample)
-    return _measured(contest, load_ms, request)
+    inputs = accepted(source, request.source.options, request.seed)
+    if inputs is None:
+        return BenchmarkResult(verdict="not_run", reason=NO_SAMPLE)
+    return Sweep(Contest(source, inputs, request), request).result()
 
 
-def _loaded(source: SourceGraph, request: BenchmarkRequest) -> tuple[dict[str, float], tuple[Baseline, Candidate]]:
-    start = time.perf_counter()
-    baseline = Baseline(source, "as_run")
-    middle = time.perf_counter()
-    candidate = Candidate(request.saved_model)
-    end = time.perf_counter()
-    return {"baseline": (middle - start) * 1e3, "candidate": (end - middle) * 1e3}, (baseline, candidate)
+class Sweep:
+    """The measurements of a contest, batch size after batch size; why there are no more is in `_ends`."""
 
+    def __init__(self, contest: Contest, request: BenchmarkRequest) -> None:
+        self._contest, self._request = contest, request
+        self._gpu = first_gpu() if request.device == "gpu" else NoGpu()
+        self._feedings = list[Feeding](contest.feedings)
+        self._ends = list[str]()
+        self._notes = [] if request.device == "gpu" else [ONE_MEMORY]
+        self._peak_bytes = dict[str, int]()
 
-def _accepted(source: SourceGraph, request: BenchmarkRequest) -> tuple[Signature, Sample] | None:
-    """Return the first signature and sample that the TF1 graph accepts.
-
-    They are tried on a baseline of their own, closed before either contender is loaded: neither has
-    run when its first call is timed, nor pays for what a process does once.
-    """
-    with closing(Baseline(source, "as_run")) as trial:
-        pairs = (
-            (signature, sample)
-            for signature in map(source.exported, source.signatures)
-            for sample in _samples(source, signature, request)
+    def result(self) -> BenchmarkResult:
+        """Measure all there is to be measured."""
+        request, contest = self._request, self._contest
+        sizes = contest.inputs.sizes(request.source.options.batch_sizes or BATCHES[request.effort])
+        first, first_call_ms = self._fitting(sizes[0])
+        sizes = sizes if first == sizes[0] else (first,) if first else ()
+        measurements = tuple(self._measurements(sizes))
+        stable = bool(measurements) and all(one.stable for one in measurements)
+        return BenchmarkResult(
+            verdict="measured" if stable else "unstable" if measurements else "not_run",
+            reason="; ".join(self._ends),
+            signature=contest.inputs.signature.key,
+            measurements=measurements,
+            own_times=self._own_times(measurements),
+            load_ms=contest.load_ms,
+            first_call_ms=first_call_ms,
+            peak_memory_bytes=self._peak_bytes,
+            saturation=_saturation(measurements),
+            environment=runtime.environment("as_run", request.device) | processor() | self._gpu.environment,
+            notes=tuple(self._notes),
         )
-        return next((pair for pair in pairs if _accepts(trial, *pair)), None)
 
+    def _measurements(self, sizes: Sequence[int]) -> Iterator[BatchMeasurement]:
+        """Measure size after size, until nobody gains any more."""
+        done = list[BatchMeasurement]()
+        for size in sizes:
+            fitting, _ = self._fitting(size)
+            if not fitting or fitting in {one.batch_size for one in done}:
+                return
+            for measured in self._measured_at(fitting):
+                done.append(measured)
+                yield measured
+            if fitting < size or len(_saturation(done)) == len(self._contest.names):
+                return
 
-def _accepts(baseline: Baseline, signature: Signature, sample: Sample) -> bool:
-    try:
-        baseline.run(signature, sample.feeds)
-    except (tf.errors.OpError, ValueError):
-        return False
-    return True
+    def _measured_at(self, size: int) -> Iterator[BatchMeasurement]:
+        """Measure by every feeding; one that fails is left out from then on."""
+        for feeding in tuple(self._feedings):
+            try:
+                yield self._measured(size, feeding)
+            except RUN_ERRORS as error:  # noqa: PERF203 - a measurement takes seconds
+                self._feedings.remove(feeding)
+                self._notes.append(f"batch {size} does not run when fed from {feeding}: {message_of(error)}")
 
-
-def _samples(source: SourceGraph, signature: Signature, request: BenchmarkRequest) -> Iterable[Sample]:
-    if request.source.options.samples:
-        return (recorded(request.source.options.samples, signature),)
-    return next(iter(candidates(source, signature, request.seed)))
-
-
-def _measured(contest: Contest, load_ms: dict[str, float], request: BenchmarkRequest) -> BenchmarkResult:
-    ends = list[str]()
-    sizes = _sizes(contest.signature, request)
-    first, first_call_ms = _fitting(contest, sizes[0], ends)
-    sizes = sizes if first == sizes[0] else (first,) if first else ()
-    measurements = tuple(_sweep(contest, sizes, request, ends))
-    stable = bool(measurements) and all(one.stable for one in measurements)
-    return BenchmarkResult(
-        verdict="measured" if stable else "unstable" if measurements else "not_run",
-        reason="; ".join(ends),
-        signature=contest.signature.key,
-        measurements=measurements,
-        load_ms=load_ms,
-        first_call_ms=first_call_ms,
-        environment=runtime.environment("as_run", request.device),
-    )
-
-
-def _sweep(
-    contest: Contest, sizes: Sequence[int], request: BenchmarkRequest, ends: list[str]
-) -> Iterator[BatchMeasurement]:
-    """Measure size after size; why there are no more goes to `ends`."""
-    throughputs = dict[int, float]()
-    for size in sizes:
-        fitting, _ = _fitting(contest, size, ends)
-        if not fitting or fitting in throughputs:
-            return
-        measured = latency.measure_interleaved(
-            *contest.at(fitting), batch_size=fitting, budget_s=BUDGETS_S[request.effort], seed=request.seed
+    def _measured(self, size: int, feeding: Feeding) -> BatchMeasurement:
+        calls = self._contest.calls(size, feeding)
+        settle = settling(self._request.device) if feeding == "device" else None
+        self._gpu.begin()
+        return self._gpu.told(
+            latency.measure_interleaved(
+                calls,
+                batch_size=size,
+                budget_s=BUDGETS_S[self._request.effort],
+                feeding=feeding,
+                seed=self._request.seed,
+                timing=Timing(settle=settle, look=self._gpu.look),
+            )
         )
-        yield measured
-        throughputs[fitting] = measured.candidate.throughput_per_s
-        if fitting < size or latency.saturated([*throughputs.values()]):
-            return
+
+    def _own_times(self, measurements: Sequence[BatchMeasurement]) -> tuple[OwnTime, ...]:
+        if not measurements:
+            return ()
+        smallest = min(one.batch_size for one in measurements)
+        try:
+            return overheads(self._contest, smallest, BUDGETS_S[self._request.effort], self._request.seed)
+        except RUN_ERRORS as error:
+            self._notes.append(f"the overhead of a call could not be measured: {message_of(error)}")
+            return ()
+
+    def _fitting(self, size: int) -> tuple[int, dict[str, float]]:
+        """Return the largest of a size, its half and so on that memory holds, and what each one's call took, in ms.
+
+        That size is 0 where none is held, or the graph refuses: its batch may be fixed inside.
+        """
+        if not size:
+            return 0, {}
+        try:
+            return size, {name: self._called_ms(name, call) for name, call in self._contest.calls(size).items()}
+        except tf.errors.ResourceExhaustedError as error:
+            self._ends.append(f"memory ends at batch {size}: {message_of(error)}")
+            return self._fitting(size // 2)
+        except (tf.errors.OpError, ValueError) as error:
+            self._ends.append(f"batch {size} does not run: {message_of(error)}")
+            return 0, {}
+
+    def _called_ms(self, name: str, call: Call) -> float:
+        """Time one call, and note the GPU's memory that a contender needs for it, weights included."""
+        held_bytes, start_s = gpu_memory_bytes(self._request.device, reset=True), time.perf_counter()
+        call()
+        called_ms = (time.perf_counter() - start_s) * 1e3
+        if self._request.device == "gpu":
+            own_bytes = gpu_memory_bytes(self._request.device).peak - held_bytes.current
+            self._peak_bytes[name] = max(self._contest.weights_bytes[name] + own_bytes, self._peak_bytes.get(name, 0))
+        return called_ms
 
 
-def _fitting(contest: Contest, size: int, ends: list[str]) -> tuple[int, dict[str, float]]:
-    """Return the largest of a size, its half and so on that memory holds, and what each side's call took, in ms.
-
-    That size is 0 where none is held, or the graph refuses: its batch may be fixed inside.
-    """
-    if not size:
-        return 0, {}
-    try:
-        return size, dict(zip(("baseline", "candidate"), map(_timed_ms, contest.at(size)), strict=True))
-    except tf.errors.ResourceExhaustedError as error:
-        ends.append(f"memory ends at batch {size}: {message_of(error)}")
-        return _fitting(contest, size // 2, ends)
-    except (tf.errors.OpError, ValueError) as error:
-        ends.append(f"batch {size} does not run: {message_of(error)}")
-        return 0, {}
-
-
-def _sizes(signature: Signature, request: BenchmarkRequest) -> Sequence[int]:
-    """Return the batch sizes to measure; where no input's is free, the one that the signature takes."""
-    if any(_is_batched(spec) for spec in signature.inputs):
-        return request.source.options.batch_sizes or BATCHES[request.effort]
-    return (max((spec.shape[0] or 1 for spec in signature.inputs if spec.shape), default=1),)
-
-
-def _is_batched(spec: TensorSpec) -> bool:
-    return spec.shape is None or (spec.shape != () and spec.shape[0] is None)
-
-
-def _timed_ms(call: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    call()
-    return (time.perf_counter() - start) * 1e3
+def _saturation(measurements: Iterable[BatchMeasurement]) -> dict[str, int]:
+    """Return from which batch size on each contender gains less than 5 %, as fed from the device where that differs."""
+    throughputs = dict[str, dict[int, float]]()
+    for measured in measurements:  # the device's comes after the host's, and replaces it
+        for one in measured.contenders:
+            throughputs.setdefault(one.name, {})[measured.batch_size] = one.throughput_per_s
+    found = {name: latency.saturation(by_size) for name, by_size in throughputs.items()}
+    return {name: size for name, size in found.items() if size}

@@ -1,6 +1,8 @@
 """Write a lifted model as a TF2 SavedModel that keeps what TensorFlow's writer would change."""
 
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -12,6 +14,15 @@ from job.engine.source_graph import SourceGraph
 from job.engine.target.conforming import conform, conform_graphs
 from job.errors import Internal
 from job.records import Signature, TargetTf
+
+Definitions: TypeAlias = "MutableMapping[str, tf.compat.v1.saved_model.SignatureDef]"
+"""What clients know of a SavedModel's signatures, by their keys."""
+
+
+class Servable(Protocol):
+    """A trackable model whose `functions` are to be its signatures, by their keys."""
+
+    functions: dict[str, Any]
 
 
 def export(
@@ -28,14 +39,29 @@ def export(
     parity here, where that file exists, and fail everywhere else.
     """
     rehearse_export(model, target_tf)
+
+    def restore(definitions: Definitions) -> None:
+        for signature in source.signatures:
+            _restore_names(definitions[signature.key], signature)
+
+    save(model, directory, restore, scratch=scratch, target_tf=target_tf)
+
+
+def save(
+    model: Servable,
+    directory: str,
+    restore: Callable[[Definitions], None],
+    *,
+    scratch: str,
+    target_tf: TargetTf,
+) -> None:
+    """Write a model's functions as signatures, on which `restore` has the last word; raises as `export`."""
     # The gradient functions of a TF1 graph's library cannot be saved; those of its ops need no saving.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(model, directory, signatures=dict(model.functions), options=options)
     path = Path(directory, "saved_model.pb")
     saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    definitions = saved_model.meta_graphs[0].signature_def
-    for signature in source.signatures:
-        _restore_names(definitions[signature.key], signature)
+    restore(saved_model.meta_graphs[0].signature_def)
     if target_tf != "running":
         conform(saved_model, target_tf)
     check_published(saved_model)

@@ -136,8 +136,12 @@ class Graph:
         return tensor_util.MakeNdarray(node.attr["value"].tensor)
 
     def names(self, edge: Edge) -> list[str]:
-        """Return the strings of a constant; raises `KeyError` if the edge is none, `BadInput` if it holds numbers."""
-        held = np.ravel(self.const(edge))
+        """Return the strings of a constant; raises `BadInput` if it holds numbers, or the edge is none."""
+        try:
+            held = np.ravel(self.const(edge))
+        except KeyError as error:
+            what = f"{edge.tensor} is no constant, where names are wanted"
+            raise BadInput(what, remedy="the file is damaged; export the graph again") from error
         if held.dtype.kind not in "OSU":
             what = f"{edge.tensor} gives {held.dtype} where names are wanted"
             raise BadInput(what, remedy="the file is damaged; export the graph again")

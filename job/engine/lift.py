@@ -4,7 +4,8 @@ import inspect
 import itertools
 import keyword
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,7 @@ from tensorflow.core.function.polymorphism import function_type
 from tensorflow.python.ops import handle_data_util, resource_variable_ops
 
 from job.engine.folding import fold_conditions
+from job.engine.graph import NodeDef
 from job.engine.health.path import path_of
 from job.engine.health.weights import check_constants
 from job.engine.ops.deprecated import renew
@@ -22,41 +24,49 @@ from job.engine.shapes import import_tensors
 from job.engine.source_graph import SourceGraph
 from job.engine.state.checkpoint import StoredVariable, read_value
 from job.engine.state.table_resources import LiftedTable
-from job.engine.weightless import weightless
+from job.engine.weightless import weightless, weights_of
 from job.errors import Refused
+from job.memory_cap import check_room
 from job.records import Signature
 
-Pruned = Callable[[Signature], graph_pb2.GraphDef]
-"""Returns what a signature needs of the source's graph."""
+Weights = Mapping[str, NodeDef]
+"""The constants that are a frozen graph's weights, by name."""
+
+AT_ONCE: Final = 2**20
+"""How many numbers are judged at a time."""
 
 
 class LiftedModel(tf.Module):  # type: ignore[misc]
     """A TF1 model as TF2 objects: `variables` can be trained and saved, tables fill themselves.
 
-    `functions` maps signature keys to concrete functions; the default signature is also `__call__`.
+    `functions` maps signature keys to concrete functions; the default signature is also `__call__`. `weights` come into
+    a function when all that is rewritten is done: every copy of a frozen graph is one of its weights. Without them the
+    model can be looked at, and not run.
     """
 
-    def __init__(self, source: SourceGraph, state: Mapping[str, tf.Variable], pruned: Pruned) -> None:
+    def __init__(self, source: SourceGraph, state: Mapping[str, tf.Variable], weights: Weights) -> None:
         super().__init__()
+        light = replace(source, graph=source.graph.of(weightless(source.graph.graph_def)))
         self.state = dict(state)
         self.tables = {table.name: LiftedTable(source, table) for table in source.tables}
         for table in self.tables.values():
             table.fill()
-        functions = {
-            signature.key: self._function(source, signature, pruned(signature)) for signature in source.signatures
+        self.functions = {
+            signature.key: self._function(light, signature, weights).get_concrete_function()
+            for signature in source.signatures
         }
-        self.functions = {key: function.get_concrete_function() for key, function in functions.items()}
-        self.__call__ = functions.get("serving_default", next(iter(functions.values())))
+        # A function that is not concrete would be traced again when it is saved, and be there twice.
+        self.__call__ = self.functions.get("serving_default", next(iter(self.functions.values())))
 
     def _function(
-        self, source: SourceGraph, signature: Signature, pruned: graph_pb2.GraphDef
+        self, source: SourceGraph, signature: Signature, weights: Weights
     ) -> tf.types.experimental.GenericFunction:
         switches = {name: value.item() for name, value in source.switches_of(signature).items()}
-        decided = fold_conditions(pruned, switches, (spec.tensor for spec in signature.outputs))
+        decided = fold_conditions(source.pruned(signature), switches, (spec.tensor for spec in signature.outputs))
         graph_def, handles = to_resources(renew(decided))
         graph_def.library.CopyFrom(reached_library(graph_def.node, graph_def.library))  # a folded branch needs no more
         held = [self.state[name] if name in self.state else self.tables[name] for name in handles]
-        body = _imported(source, signature, graph_def, dict(zip(handles.values(), held, strict=True)))
+        body = _imported(source, signature, graph_def, dict(zip(handles.values(), held, strict=True)), weights)
         specs = [
             tf.TensorSpec(spec.shape, spec.dtype, name=name)
             for spec, name in zip(signature.inputs, argument_names(signature), strict=True)
@@ -81,12 +91,17 @@ def lift(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:
     """Return the TF2 model of a source graph.
 
     Raises `BadInput` where a value cannot be read, a table cannot be filled or the graph cannot be
-    imported, `Refused` for weights that are NaN or infinite.
+    imported, `Refused` for weights that are NaN or infinite, and `Poison` where the variables do not fit.
     """
+    _check_room(source)
     state = {
         stored.name: _variable(stored, value) for stored, value in _values(source, allow_nonfinite=allow_nonfinite)
     }
-    return LiftedModel(source, state, source.pruned)
+    return LiftedModel(source, state, weights_of(source.graph.graph_def))
+
+
+def _check_room(source: SourceGraph) -> None:
+    check_room("convert", source.summary().variables_bytes, f"its {len(source.variables)} variables take")
 
 
 def rehearse(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:
@@ -98,20 +113,21 @@ def rehearse(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:
     state = {
         stored.name: _valueless(stored, value) for stored, value in _values(source, allow_nonfinite=allow_nonfinite)
     }
-    return LiftedModel(source, state, lambda signature: weightless(source.pruned(signature)))
+    return LiftedModel(source, state, {})
 
 
-def _values(source: SourceGraph, *, allow_nonfinite: bool) -> Iterator[tuple[StoredVariable, np.ndarray[Any, Any]]]:
+def _values(source: SourceGraph, *, allow_nonfinite: bool) -> Iterator[tuple[StoredVariable, tf.Tensor]]:
     """Yield every variable with its value; raises `Refused` after the last one if some are NaN or infinite.
 
-    Frozen weights are judged first, in their graph.
+    A value is a tensor, whose memory becomes the variable's own: an array would be copied. Frozen weights are judged
+    first, in their graph.
     """
     if not allow_nonfinite:
         check_constants(path_of(source.graph, source.signatures, source.switches))
     bad = list[str]()
     for stored in source.variables:
         value = read_value(source.checkpoint, stored)
-        if not allow_nonfinite and _is_float(value) and not np.isfinite(value.astype(np.float32, copy=False)).all():
+        if not allow_nonfinite and value.dtype.is_floating and not _is_finite(np.asarray(value)):
             bad.append(stored.name)
         yield stored, value
     if bad:
@@ -141,27 +157,37 @@ def _imported(
     signature: Signature,
     graph_def: graph_pb2.GraphDef,
     held: Mapping[str, tf.Variable | LiftedTable],
+    weights: Weights,
 ) -> Callable[..., list[tf.Tensor]]:
-    """Return a function of inputs and handles that imports the graph and returns the outputs."""
+    """Return a function of inputs and handles that imports the graph, with its weights, and returns the outputs."""
+    lacking = [weights[node.name] for node in graph_def.node if node.name in weights]
+    rest = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
+    rest.node.extend(node for node in graph_def.node if node.name not in weights)
 
     def body(*arguments: tf.Tensor) -> list[tf.Tensor]:
         names = [spec.tensor for spec in signature.inputs] + list(held)
         for one, handle in zip(held.values(), arguments[len(signature.inputs) :], strict=True):
             if isinstance(one, tf.Variable):
                 handle_data_util.copy_handle_data(one.handle, handle)
-        switches = {name: tf.constant(value) for name, value in source.switches_of(signature).items()}
-        return import_tensors(
-            graph_def, switches | dict(zip(names, arguments, strict=True)), [spec.tensor for spec in signature.outputs]
-        )
+        fed = {f"{node.name}:0": _alone(node, graph_def) for node in lacking}
+        fed |= {name: tf.constant(value) for name, value in source.switches_of(signature).items()}
+        fed |= dict(zip(names, arguments, strict=True))
+        return import_tensors(rest, fed, [spec.tensor for spec in signature.outputs])
 
     return body
 
 
-def _variable(stored: StoredVariable, value: np.ndarray[Any, Any]) -> tf.Variable:
+def _alone(node: NodeDef, graph_def: graph_pb2.GraphDef) -> tf.Tensor:
+    """Import one constant of a graph: all at once would be another copy of them."""
+    (constant,) = import_tensors(graph_pb2.GraphDef(node=[node], versions=graph_def.versions), {}, [f"{node.name}:0"])
+    return constant
+
+
+def _variable(stored: StoredVariable, value: tf.Tensor) -> tf.Variable:
     return tf.Variable(value, dtype=stored.dtype, name=stored.name, trainable=stored.trainable)
 
 
-def _valueless(stored: StoredVariable, value: np.ndarray[Any, Any]) -> tf.Variable:
+def _valueless(stored: StoredVariable, value: tf.Tensor) -> tf.Variable:
     return resource_variable_ops.UninitializedVariable(
         dtype=stored.dtype, shape=value.shape, name=stored.name, trainable=stored.trainable
     )
@@ -171,5 +197,7 @@ def _handle(one: Any) -> tf.Tensor:
     return one.handle if isinstance(one, tf.Variable) else one.resource_handle
 
 
-def _is_float(value: np.ndarray[Any, Any]) -> bool:
-    return tf.as_dtype(value.dtype).is_floating if value.dtype.kind in "fV" else False
+def _is_finite(value: np.ndarray[Any, Any]) -> bool:
+    """Look at some numbers at a time: what NumPy makes of them takes memory, too."""
+    parts = np.array_split(value.reshape(-1), value.size // AT_ONCE + 1)
+    return all(bool(np.isfinite(part.astype(np.float32, copy=False)).all()) for part in parts)

@@ -22,16 +22,17 @@ class Baseline:
     What computes an answer is not rewritten: switches are fed, pipelines are fed where they hand
     over, files that moved are fed by their new path. Only the saver's nodes lose their control
     inputs, so that nothing but restoring happens there. A tensor that one signature is fed and another one computes
-    needs two sessions: signatures that agree share one.
+    needs two sessions: signatures that agree share one. Each holds all variables, so that there is one session at a
+    time, and a callable is good until another signature's is asked for.
     """
 
     def __init__(self, source: SourceGraph, mode: Mode) -> None:
-        self._sessions = [SessionGraph(source, signatures, mode) for signatures in agreeing(source)]
-        self._by_key = {signature.key: session for session in self._sessions for signature in session.signatures}
+        self._source, self._mode, self._groups = source, mode, agreeing(source)
+        self._open = [SessionGraph(source, self._groups[0], mode)]
 
     def reset(self) -> None:
         """Give variables and tables the values that they were saved with."""
-        for session in self._sessions:
+        for session in self._open:
             session.reset()
 
     def run(self, signature: Signature, feeds: Sequence[Array]) -> list[Array]:
@@ -40,12 +41,19 @@ class Baseline:
 
     def callable(self, signature: Signature) -> Callable[..., list[Any]]:
         """Return a function of the inputs that runs the session as fast as TF1 can."""
-        return self._by_key[signature.key].callable(signature)
+        return self._session_of(signature).callable(signature)
 
     def close(self) -> None:
-        """Free the sessions."""
-        for session in self._sessions:
-            session.close()
+        """Free the session."""
+        while self._open:
+            self._open.pop().close()
+
+    def _session_of(self, signature: Signature) -> SessionGraph:
+        signatures = next(group for group in self._groups if signature.key in {one.key for one in group})
+        if not any(session.signatures == signatures for session in self._open):
+            self.close()
+            self._open.append(SessionGraph(self._source, signatures, self._mode))
+        return self._open[0]
 
 
 class Candidate:

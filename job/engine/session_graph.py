@@ -10,7 +10,7 @@ from job.engine.pruning import computed_by, subgraph
 from job.engine.runtime import Mode, session_config
 from job.engine.shapes import dtype_of, shape_of
 from job.engine.source_graph import SourceGraph
-from job.engine.state.checkpoint import RESTORE_OPS, StoredVariable, read_tensor, read_values, restore_nodes
+from job.engine.state.checkpoint import ASSIGN_OPS, RESTORE_OPS, StoredVariable, read_tensor, read_values, restore_nodes
 from job.engine.state.tables import filling_nodes
 from job.records import Signature
 
@@ -20,6 +20,9 @@ PURE_OPS: Final = ("Identity", "Reshape", "Cast")
 FED: Final = "tf1lift_fed"
 PREFIX: Final = "tf1lift_checkpoint"
 """Names of placeholders that no model has; that of `PREFIX` holds the checkpoint's path."""
+
+TAKES_OVER: Final = "_grappler_relax_allocator_constraints"
+"""An assignment so marked makes the memory of what it is given the variable's own, and no copy."""
 
 
 def agreeing(source: SourceGraph) -> list[tuple[Signature, ...]]:
@@ -115,6 +118,7 @@ class SessionGraph:
                 data = [text for text in node.input if not text.startswith("^")]
                 del node.input[:]
                 node.input.extend([PREFIX, *data[1:]] if node.op in RESTORE_OPS else data)
+                node.attr[TAKES_OVER].b = node.op in ASSIGN_OPS
         self._fed = {edge.tensor: self._placeholder(edge) for edge in self._cut()}
         self._fed[f"{PREFIX}:0"] = tf.compat.v1.placeholder(tf.string, [], name=PREFIX)
         used = {edge_of(text).tensor for node in graph_def.node for text in node.input if not text.startswith("^")}
@@ -170,12 +174,18 @@ class SessionGraph:
 def _way(graph: Graph, edge: Edge) -> set[str]:
     """Return the nodes that bring a tensor from a checkpoint, by `PURE_OPS` alone; empty if more takes part."""
     way, name = set[str](), edge.node
-    while graph.nodes[name].op in PURE_OPS and name not in way:
+    while _op(graph, name) in PURE_OPS and name not in way:
         way |= {name, *_constants(graph, graph.inputs(name)[1:])}
         name = graph.inputs(name)[0].node
+    if _op(graph, name) not in RESTORE_OPS:
+        return set()
     way |= {name, *_constants(graph, graph.inputs(name)[1:])}
-    pure = all(graph.nodes[one].op in (*PURE_OPS, *RESTORE_OPS, "Const") for one in way)
-    return way if pure and graph.nodes[name].op in RESTORE_OPS else set()
+    return way if all(_op(graph, one) in (*PURE_OPS, *RESTORE_OPS, "Const") for one in way) else set()
+
+
+def _op(graph: Graph, name: str) -> str:
+    """Return a node's op; empty for one that the graph names and does not hold, which it need not run."""
+    return graph.nodes[name].op if name in graph.nodes else ""
 
 
 def _constants(graph: Graph, edges: list[Edge]) -> set[str]:
@@ -187,5 +197,5 @@ def _behind(graph: Graph, name: str) -> set[str]:
     found = set[str]()
     while name not in found:
         found.add(name)
-        name = graph.inputs(name)[0].node if graph.nodes[name].op == "Identity" else name
+        name = graph.inputs(name)[0].node if _op(graph, name) == "Identity" else name
     return found

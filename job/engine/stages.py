@@ -12,12 +12,23 @@ from job.engine.benchmarking import benchmark
 from job.engine.exporting import export, rehearse_export
 from job.engine.lift import lift, rehearse
 from job.engine.proof.verifying import verify
+from job.engine.racing import race
 from job.engine.source_graph import SourceGraph
 from job.engine.structure import blaming
 from job.engine.target.conforming import with_target
+from job.engine.variants.making import make_variants
 from job.errors import JobError
 from job.records import ConvertResult, DeviceReport, Format, KerasResult, SourceSummary
-from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, KerasRequest, SourceRequest, VerifyRequest
+from job.requests import (
+    BenchmarkRequest,
+    ConvertRequest,
+    DeviceRequest,
+    KerasRequest,
+    MakeVariantsRequest,
+    RaceRequest,
+    SourceRequest,
+    VerifyRequest,
+)
 
 
 class Stage(NamedTuple):
@@ -71,7 +82,8 @@ def probe_device(request: DeviceRequest) -> DeviceReport:
         return DeviceReport(device="cpu", name="")
     if request.device == "auto" and not tf.config.list_physical_devices("GPU"):
         return DeviceReport(device="cpu", name="")
-    return DeviceReport(device="gpu", name=runtime.prove_gpu())
+    count = len(tf.config.list_physical_devices("GPU"))
+    return DeviceReport(device="gpu", name=runtime.prove_gpu(), count=count)
 
 
 def write_keras(request: KerasRequest) -> KerasResult:
@@ -103,5 +115,7 @@ STAGES: Final[dict[str, Stage]] = {
     "verify": Stage(VerifyRequest, verify),
     "write_keras": Stage(KerasRequest, write_keras),
     "verify_keras": Stage(KerasRequest, verify_keras),
+    "make_variants": Stage(MakeVariantsRequest, make_variants),
+    "race": Stage(RaceRequest, race),
     "benchmark": Stage(BenchmarkRequest, benchmark),
 }

@@ -18,14 +18,20 @@ def weightless(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     return light
 
 
+def weights_of(graph_def: graph_pb2.GraphDef) -> dict[str, NodeDef]:
+    """Return the nodes, by name, in whose place `weightless` puts placeholders."""
+    return {node.name: node for node in graph_def.node if _is_weight(node)}
+
+
 def _is_weight(node: NodeDef) -> bool:
-    if node.op != "Const" or not tf.as_dtype(node.attr["dtype"].type).is_floating:
+    """Tell whether a node holds weights; what waits for another one is part of a branch or a loop, and is left."""
+    if node.op != "Const" or node.input or not tf.as_dtype(node.attr["dtype"].type).is_floating:
         return False
     return bool(node.attr["value"].tensor.ByteSize() >= WEIGHT_BYTES)
 
 
 def _hollow(node: NodeDef) -> NodeDef:
-    hollow = NodeDef(name=node.name, op="Placeholder", input=node.input, device=node.device)
+    hollow = NodeDef(name=node.name, op="Placeholder", device=node.device)
     hollow.attr["dtype"].type = node.attr["dtype"].type
     hollow.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
     return hollow

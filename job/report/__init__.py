@@ -40,6 +40,11 @@ SECTIONS: Final = (
     ),
     Section(name="parity", title="Parity", applies=lambda report: report.parity is not None),
     Section(name="speed", title="Throughput and latency", applies=lambda report: report.benchmark is not None),
+    Section(
+        name="variants",
+        title="The search for a faster model",
+        applies=lambda report: report.tuning is not None and bool(report.tuning.variants),
+    ),
     Section(name="timings", title="What the job took", applies=lambda report: bool(report.timings)),
     Section(
         name="sources",

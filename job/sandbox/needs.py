@@ -5,7 +5,15 @@ from pathlib import Path
 
 from job.pinned import parse_op_library
 from job.records import ArtifactOptions
-from job.requests import BenchmarkRequest, ConvertRequest, KerasRequest, SourceRequest, VerifyRequest
+from job.requests import (
+    BenchmarkRequest,
+    ConvertRequest,
+    KerasRequest,
+    MakeVariantsRequest,
+    RaceRequest,
+    SourceRequest,
+    VerifyRequest,
+)
 from job.sandbox.confinement import Confinement, Sandbox
 from job.user_function import is_scheme, parse_user_function
 
@@ -30,8 +38,12 @@ def _reads(request: object) -> Iterator[str]:
     if isinstance(source, SourceRequest):
         yield source.directory
         yield from _of_the_user(source.options)
-    if isinstance(request, (VerifyRequest, BenchmarkRequest)):
+    if isinstance(request, (VerifyRequest, BenchmarkRequest, MakeVariantsRequest)):
         yield request.saved_model
+    if isinstance(request, BenchmarkRequest) and request.fast:
+        yield request.fast
+    if isinstance(request, RaceRequest):
+        yield from request.saved_models.values()
     if isinstance(request, (VerifyRequest, KerasRequest)) and request.reference:
         yield str(Path(request.reference).parent)
     if isinstance(request, KerasRequest):
@@ -49,7 +61,9 @@ def _of_the_user(options: ArtifactOptions) -> Iterator[str]:
 def _writes(stage: str, request: object) -> Iterator[str]:
     if isinstance(request, ConvertRequest):
         yield request.saved_model
-    if isinstance(request, VerifyRequest) and request.mode == "exact" and request.reference:
+    if isinstance(request, MakeVariantsRequest):
+        yield request.directory
+    if isinstance(request, VerifyRequest) and request.mode == "exact" and request.reference and not request.precision:
         yield str(Path(request.reference).parent)
     if isinstance(request, KerasRequest) and stage == "write_keras":
         yield str(Path(request.file).parent)

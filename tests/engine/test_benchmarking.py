@@ -1,17 +1,20 @@
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from job import latency
 from job.efforts import BUDGETS_S
-from job.engine import benchmarking, runtime
-from job.engine.benchmarking import Contest, benchmark
+from job.engine import benchmarking, overheads, runtime
+from job.engine.benchmarking import Sweep, benchmark
+from job.engine.contest import Contest, GpuMemory
 from job.engine.runners import Baseline
-from job.records import ArtifactOptions, Format, Signature
-from job.requests import BenchmarkRequest, SourceRequest
+from job.latency import Call
+from job.records import ArtifactOptions
+from job.requests import BenchmarkRequest
 from job.results import BenchmarkResult
 from tests.engine.models import Saver, converted, ref, request_of, v1
 
@@ -23,11 +26,15 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "configure", lambda *_, **__: None)
 
 
-def measured(saved: Saver, tmp_path: Path, build: Any, **options: Any) -> BenchmarkResult:
+def measured(
+    saved: Saver, tmp_path: Path, build: Any, *, with_fast: bool = False, device: Any = "cpu", **options: Any
+) -> BenchmarkResult:
+    """Measure a model, with itself as its fast variant where one is wanted."""
     saved(build)
     request = request_of(tmp_path / "source", ArtifactOptions(**options))
-    model = converted(request, tmp_path)
-    return benchmark(BenchmarkRequest(source=request, saved_model=str(model.directory), effort="quick"))
+    model = str(converted(request, tmp_path).directory)
+    fast = model if with_fast else ""
+    return benchmark(BenchmarkRequest(source=request, saved_model=model, fast=fast, effort="quick", device=device))
 
 
 def linear(rows: int | None = None) -> None:
@@ -40,33 +47,105 @@ def test_both_sides_are_measured_at_each_batch_size(saved: Saver, tmp_path: Path
     result = measured(saved, tmp_path, linear)
     assert result.verdict in {"measured", "unstable"}
     assert result.signature == "serving_default"
+    assert {(one.batch_size, one.feeding) for one in result.measurements} <= {(1, "host"), (8, "host")}
     first = result.measurements[0]
-    assert (first.batch_size, first.feeding) == (1, "host")
-    assert first.baseline.throughput_per_s > 0 < first.candidate.throughput_per_s
-    assert first.ratio_low <= first.ratio <= first.ratio_high
-    assert first.baseline.latency.p50_ms <= first.baseline.latency.p99_ms
+    assert [one.name for one in first.contenders] == ["baseline", "candidate"]
+    assert all(one.throughput_per_s > 0 for one in first.contenders)
+    assert [one.ratio is None for one in first.contenders] == [True, False]
+    for one in first.contenders:
+        assert one.latency is not None
+        assert one.latency.p50_ms <= one.latency.p99_ms
     assert set(result.load_ms) == set(result.first_call_ms) == {"baseline", "candidate"}
     assert result.environment["mode"] == "as_run"
+    assert "core" in result.environment["cpu"]
+    assert result.notes == (benchmarking.ONE_MEMORY,)
+    assert result.peak_memory_bytes == {}
+
+
+def test_the_fast_variant_takes_part(saved: Saver, tmp_path: Path) -> None:
+    """It is loaded, called and measured as the others are, and told beside them."""
+    result = measured(saved, tmp_path, linear, with_fast=True)
+    names = ["baseline", "candidate", "fast"]
+    assert all([one.name for one in each.contenders] == names for each in result.measurements)
+    assert list(result.load_ms) == list(result.first_call_ms) == names
+
+
+def test_the_overhead_of_a_tiny_model_is_told_apart(
+    saved: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Multiplying four numbers is all entry: what is left for the graph is less than the call, for each contender."""
+    monkeypatch.setattr(overheads, "warm_from", lambda _: 3)
+    told = measured(saved, tmp_path, linear, with_fast=True).own_times
+    assert [one.name for one in told] == ["baseline", "candidate", "fast"]
+    assert all(one.overhead_ms > 0 for one in told)
+    assert all(one.own_ms == pytest.approx(one.call_ms - one.overhead_ms) for one in told)
+    assert told[1].overhead_ms == told[2].overhead_ms != told[0].overhead_ms
+    assert told[0].ratio is None
+
+
+def test_overhead_that_does_not_matter_is_not_told(
+    saved: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a call is long, no empty one is measured beside it."""
+    monkeypatch.setattr(overheads, "matters", lambda *_: False)
+    assert measured(saved, tmp_path, linear).own_times == ()
+
+
+def test_on_a_gpu_inputs_may_be_there_already(saved: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each size is measured twice, and what stays on the device has no latencies; here the CPU plays the GPU."""
+    monkeypatch.setattr(Contest, "feedings", ("host", "device"))
+    settled = list[str]()
+    monkeypatch.setattr(benchmarking, "settling", lambda _: lambda: settled.append("waited"))
+    result = measured(saved, tmp_path, linear, with_fast=True, batch_sizes=(4,))
+    assert [(one.batch_size, one.feeding) for one in result.measurements] == [(4, "host"), (4, "device")]
+    assert [one.latency is None for one in result.measurements[1].contenders] == [True] * 3
+    assert settled
+
+
+def test_a_feeding_that_fails_costs_itself_alone(saved: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left out from then on, and a note says why."""
+
+    def failing(_: Contest) -> Any:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    monkeypatch.setattr(Contest, "feedings", ("host", "device"))
+    monkeypatch.setattr(Contest, "_resident_baseline", property(failing))
+    result = measured(saved, tmp_path, linear, batch_sizes=(2, 4))
+    assert {one.feeding for one in result.measurements} == {"host"}
+    assert "batch 2 does not run when fed from device: OOM when allocating" in result.notes
+
+
+def test_memory_of_a_gpu_is_weights_and_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what loading took, and what a call's peak adds to what was held before it; the largest batch counts."""
+    monkeypatch.setattr(benchmarking, "gpu_memory_bytes", lambda *_, **__: GpuMemory(current=100, peak=130))
+    sweep: Any = Sweep.__new__(Sweep)
+    sweep._contest, sweep._request = SimpleNamespace(weights_bytes={"fast": 40}), SimpleNamespace(device="gpu")
+    sweep._peak_bytes = {"fast": 60}
+    sweep._called_ms("fast", lambda: None)
+    sweep._contest.weights_bytes["fast"] = 1
+    sweep._called_ms("fast", lambda: None)
+    assert sweep._peak_bytes == {"fast": 70}
 
 
 def test_first_calls_are_first(saved: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither contender has run when its first call is timed: samples are tried on a baseline of their own."""
     has_run, contests = list[Baseline](), list[Contest]()
-    run, first = Baseline.run, benchmarking._measured
+    run, first = Baseline.run, Sweep._fitting
 
     def noted(self: Baseline, *arguments: Any) -> Any:
         has_run.append(self)
         return run(self, *arguments)
 
-    def seen(contest: Contest, *arguments: Any) -> Any:
-        contests.append(contest)
-        return first(contest, *arguments)
+    def seen(sweep: Sweep, size: int) -> Any:
+        contests.append(sweep._contest)
+        assert sweep._contest.baseline not in has_run
+        return first(sweep, size)
 
     monkeypatch.setattr(Baseline, "run", noted)
-    monkeypatch.setattr(benchmarking, "_measured", seen)
+    monkeypatch.setattr(Sweep, "_fitting", seen)
     assert measured(saved, tmp_path, linear, batch_sizes=(2,)).first_call_ms
     assert has_run
-    assert contests[0].baseline not in has_run
+    assert contests
 
 
 def test_user_chooses_batch_sizes(saved: Saver, tmp_path: Path) -> None:
@@ -104,27 +183,45 @@ def test_model_without_a_sample_is_not_measured(saved: Saver, tmp_path: Path) ->
         (0, (2,), [], ["batch 2: OOM", "batch 1: OOM"]),
     ],
 )
-def test_batch_that_memory_does_not_hold_is_halved(
-    monkeypatch: pytest.MonkeyPatch, holds: int, sizes: tuple[int, ...], measured_: list[int], said: list[str]
+def test_batch_that_memory_does_not_hold_is_halved(  # noqa: PLR0917 - fixtures and a case
+    saved: Saver,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    holds: int,
+    sizes: tuple[int, ...],
+    measured_: list[int],
+    said: list[str],
 ) -> None:
     """Where memory ends is said beside the figures; the sweep goes on at the half, and ends with that."""
 
-    def at(_: Contest, batch: int) -> Any:
+    def calls(_: Contest, batch: int, _feeding: str = "host") -> dict[str, Call]:
         def call() -> None:
             if batch > holds:
                 raise tf.errors.ResourceExhaustedError(None, None, f"OOM when allocating tensor with shape[{batch},9]")
 
-        return call, call
+        return {"baseline": call, "candidate": call}
 
-    monkeypatch.setattr(Contest, "at", at)
-    monkeypatch.setattr(latency, "saturated", lambda _: False)
-    monkeypatch.setattr(benchmarking, "_sizes", lambda *_: sizes)
-    signature = Signature(key="s", inputs=(), outputs=())
-    contest = Contest(signature=signature, baseline=Any, candidate=Any, sample=Any)  # type: ignore[arg-type]
-    source = SourceRequest(format=Format.GRAPH_DEF, directory="d", entry="e")
-    result = benchmarking._measured(
-        contest, {}, BenchmarkRequest(source=source, saved_model="s", effort="quick", device="cpu")
-    )
+    monkeypatch.setattr(Contest, "calls", calls)
+    monkeypatch.setattr(Sweep, "_own_times", lambda *_: ())
+    monkeypatch.setattr(benchmarking, "_saturation", lambda _: {})
+    result = measured(saved, tmp_path, linear, batch_sizes=sizes)
     assert [one.batch_size for one in result.measurements] == measured_
     assert all(part in result.reason for part in said)
     assert (result.verdict == "not_run") == (not measured_)
+
+
+def test_sweep_goes_on_while_anybody_gains(saved: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The baseline is saturated at 1 and the variant at 4: 8 is the last size measured, and both are named."""
+    gains = {"baseline": {1: 100.0}, "candidate": {1: 100.0}, "fast": {1: 100.0, 2: 200.0, 4: 400.0, 8: 401.0}}
+
+    def played(sweep: Sweep, size: int, feeding: Any) -> Any:
+        told = measure(sweep, size, feeding)
+        throughputs = {name: by_size.get(size, 100.0) for name, by_size in gains.items()}
+        contenders = tuple(replace(one, throughput_per_s=throughputs[one.name]) for one in told.contenders)
+        return replace(told, contenders=contenders)
+
+    measure = Sweep._measured
+    monkeypatch.setattr(Sweep, "_measured", played)
+    result = measured(saved, tmp_path, linear, with_fast=True, batch_sizes=(1, 2, 4, 8, 16))
+    assert [one.batch_size for one in result.measurements] == [1, 2, 4, 8]
+    assert result.saturation == {"baseline": 1, "candidate": 1, "fast": 4}

@@ -106,10 +106,14 @@ def test_constants_are_read_behind_identities() -> None:
 
 def test_names_are_strings_and_numbers_are_bad_input() -> None:
     """Tensors' names are read from a constant of strings; one of numbers, as damage leaves it, is told by its name."""
-    made = graph_of(lambda: [v1.constant(["a", "b"], name="c"), v1.constant([1, 2], name="d")])
+    made = graph_of(
+        lambda: [v1.constant(["a", "b"], name="c"), v1.constant([1, 2], name="d"), v1.placeholder("string", name="p")]
+    )
     assert Graph(made).names(Edge("c", 0)) == ["a", "b"]
     with pytest.raises(BadInput, match=r"d:0 gives int32 where names are wanted"):
         Graph(made).names(Edge("d", 0))
+    with pytest.raises(BadInput, match="p:0 is no constant"):
+        Graph(made).names(Edge("p", 0))
 
 
 def test_stripped_attributes_have_their_default() -> None:

@@ -7,7 +7,9 @@ import pytest
 import tensorflow as tf
 
 from job.engine.assembling import read_source
+from job.engine.graph import Edge, Graph
 from job.engine.runners import Baseline
+from job.engine.session_graph import _way
 from job.records import Format
 from job.requests import SourceRequest
 from tests.engine.models import Saver, ref, v1, v1_graph
@@ -91,4 +93,17 @@ def test_one_signature_may_compute_what_another_is_fed(tmp_path: Path, keys: lis
     baseline = Baseline(source, "exact")
     said = {signature.key: baseline.run(signature, [X])[0].tolist() for signature in source.signatures}
     assert said == {"whole": [[3.5, 8.5]], "rest": [[1.5, 2.5]]}
+    assert len(baseline._open) == 1, "each session holds all variables"
     baseline.close()
+
+
+@pytest.mark.parametrize("names", ["nobody", "c"])
+def test_a_saver_that_names_a_node_that_is_not_there_restores_nothing(names: str) -> None:
+    """A damaged saver beside the path is not run: its nodes may name what the graph does not hold."""
+    graph_def = tf.compat.v1.GraphDef()
+    graph_def.node.add(name="c", op="Const")
+    graph_def.node.add(name="restore", op="RestoreV2", input=["c", names, "c"])
+    graph_def.node.add(name="handed", op="Identity", input=["restore"])
+    way = _way(Graph(graph_def), Edge("handed", 0))
+    assert way == ({"handed", "restore", "c"} if names == "c" else set())
+    assert _way(Graph(graph_def), Edge("nobody", 0)) == set()

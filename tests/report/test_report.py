@@ -8,6 +8,7 @@ import pytest
 from job import wording
 from job.records import ArtifactReport, Finding, LeftAlone
 from job.report import SECTIONS, Section, render_html, render_index
+from job.results import TuningResult
 from tests import samples
 
 VOID = {"meta", "br", "input", "hr", "img", "link"}
@@ -185,24 +186,36 @@ def test_no_speed_is_printed_for_what_failed_parity(report: ArtifactReport) -> N
 def test_speed_has_interval_and_units() -> None:
     """Each batch size shows throughputs, latencies with their unit, and the ratio with its interval."""
     text = page(samples.PUBLISHED).text
-    assert "8 host 29.3 34.6 1.18x 1.15 to 1.21 10.0 / 14.0 10.0 / 14.0" in text
-    assert "TF1, examples/s" in text
-    assert "TF2 p50 / p99, ms" in text
-    assert "Time to load: baseline 1,520 ms, candidate 2,810 ms." in text
+    assert "8 host TF1 graph 29.3 - 10.0 / 14.0 8 host saved_model 34.6 1.18x 1.15 to 1.21 10.0 / 14.0" in text
+    assert "Examples/s" in text
+    assert "p50 / p99, ms" in text
+    assert "Time to load, ms: TF1 graph 1,520, saved_model 2,810." in text
 
 
 def test_unstable_is_said_and_its_ratio_kept_back() -> None:
     """Batch 16 did not settle: its row says so and has no ratio, and a sentence explains it."""
     text = page(samples.PUBLISHED).text
-    assert "16 host 32.9 35.2 unstable" in text
+    assert "16 host saved_model 35.2 unstable" in text
     assert "1.07x" not in text
-    assert "Unstable: the last windows of calls differed by more than 10 %" in text
+    assert "Batch 16, fed from host, is unstable: windows differ by more than 10 %." in text
 
 
 def test_every_cell_is_labelled_for_a_narrow_screen() -> None:
     """Where a phone shows a row as a list, every cell of the table for speeds has the name of its column."""
     table = render_html(samples.PUBLISHED).split('id="speed"')[1].split("</table>")[0]
-    assert table.count("<td") == table.count("<td data-label=") == 7 * len(samples.BENCHMARK.measurements)
+    assert table.count("<td") == table.count("<td data-label=") == 6 * 2 * len(samples.BENCHMARK.measurements)
+
+
+def test_what_belongs_to_the_figures_is_told_beside_them() -> None:
+    """Saturation, own times with their ratio, a GPU's memory and clocks, and notes."""
+    told = samples.MEASURED_ON_A_GPU
+    text = page(replace(samples.PUBLISHED, benchmark=told)).text
+    assert "Less than 5 % more throughput is gained beyond batch: TF1 graph 8, saved_model_fast 64." in text
+    assert "saved_model 1.50 0.100 1.40 1.05x (1.02 to 1.08)" in text
+    assert "GPU memory at most: TF1 graph 400.0 MB, saved_model 380.0 MB." in text
+    assert "GPU, batch 8, fed from device: SM 1980 to 1980 MHz" in text
+    assert "saved_model 34.6 1.18x 1.15 to 1.21 - " in text  # calls that do not wait have no latency
+    assert "a note" in text
 
 
 def test_the_index_lists_every_artifact() -> None:
@@ -232,3 +245,13 @@ def test_the_index_says_what_was_left_alone() -> None:
 def test_an_empty_run_has_an_index() -> None:
     """A shard without artifacts still publishes what it did."""
     assert Page(render_index([])).text.startswith("0 artifacts")
+
+
+def test_a_faster_variant_is_told_with_its_gains_and_a_wrong_one_without() -> None:
+    """What is published says by how much it wins and at which batch; what was dropped says the number that failed."""
+    seen = page(samples.PUBLISHED)
+    assert "A faster variant (folded, exact) lies in saved_model_fast: 1.17x (1.15 to 1.19) at batch 1" in seen.text
+    assert "53 batch norms folded" in seen.text
+    assert "0.031 of the scale exceeds 0.01" in seen.text
+    text = page(replace(samples.PUBLISHED, tuning=TuningResult(verdict="not_run", reason="--benchmark off"))).text
+    assert "faster variant" not in text

@@ -1,9 +1,18 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from job.records import ArtifactOptions, Format
-from job.requests import BenchmarkRequest, ConvertRequest, DeviceRequest, KerasRequest, SourceRequest, VerifyRequest
+from job.requests import (
+    BenchmarkRequest,
+    ConvertRequest,
+    DeviceRequest,
+    KerasRequest,
+    RaceRequest,
+    SourceRequest,
+    VerifyRequest,
+)
 from job.sandbox import Confinement, Sandbox
 from job.sandbox.needs import confinement_of
 
@@ -26,6 +35,11 @@ KERAS = KerasRequest(source=SOURCE, file="/s/keras/model.keras", reference="/s/r
 CONVERT = ConvertRequest(source=SOURCE, saved_model="/s/out/saved_model")
 BENCHMARK = BenchmarkRequest(source=SOURCE, saved_model="/s/out/saved_model", effort="quick")
 
+FAST = replace(BENCHMARK, fast="/s/out/saved_model_fast")
+RACE = RaceRequest(
+    source=SOURCE, saved_models={"faithful": "/s/out/saved_model", "folded": "/s/variants/folded"}, budget_s=1
+)
+
 
 def confined(stage: str, request: object) -> Confinement:
     """Return what a stage is let at."""
@@ -43,6 +57,8 @@ def confined(stage: str, request: object) -> Confinement:
         ("write_keras", KERAS, ("/s/source", "/s/reference", "/s/keras"), ("/s/keras",)),
         ("verify_keras", KERAS, ("/s/source", "/s/reference", "/s/keras"), ()),
         ("benchmark", BENCHMARK, ("/s/source", "/s/out/saved_model"), ()),
+        ("benchmark", FAST, ("/s/source", "/s/out/saved_model", "/s/out/saved_model_fast"), ()),
+        ("race", RACE, ("/s/source", "/s/out/saved_model", "/s/variants/folded"), ()),
     ],
 )
 def test_stage_is_let_at_what_it_needs(

@@ -119,8 +119,12 @@ def _parse_text(data: bytes, path: Path, proto: Proto) -> Proto:
 
 
 def unpack_any(packed: Any, proto: Proto) -> Proto:
-    """Unpack a collection's ``google.protobuf.Any`` whatever type URL it was written with."""
-    proto.ParseFromString(packed.value)
+    """Unpack a collection's ``google.protobuf.Any`` whatever type URL it was written with; raises `BadInput`."""
+    try:
+        proto.ParseFromString(packed.value)
+    except message.Error as error:
+        what = f"a collection holds no {proto.DESCRIPTOR.name}: {str(error)[:120]}"
+        raise BadInput(what, remedy="copy it again from where it was made") from error
     return proto
 
 

@@ -25,7 +25,9 @@ from job.wording import size
 Array = NDArray[Any]
 Json = dict[str, Any]
 
-BUILD_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RecursionError)
+BUILD_ERRORS: Final = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RecursionError, AssertionError),
+)
 """What Keras raises for a configuration that it cannot build."""
 
 MOST_STATE_BYTES: Final = 2**30

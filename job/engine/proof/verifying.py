@@ -46,6 +46,12 @@ METHODS: Final = {
 }
 """What `OutputParity.method` means in a report's notes."""
 
+REDUCED_TOLERANCE: Final = 1e-2
+"""What a variant of reduced precision may be off, of the output's scale (issue 6)."""
+
+REDUCED_TOP1: Final = 0.995
+"""The share of rows whose largest entry such a variant must leave in its place (issue 6)."""
+
 FAR_OFF: Final = 1e-4
 """As-run deviations above this are named."""
 
@@ -54,9 +60,11 @@ def verify(request: VerifyRequest) -> ParityResult:
     """Compare every output of every signature on several samples.
 
     ``exact`` asks whether the conversion is exact, and writes the baseline's answers to
-    ``request.reference``; ``as_run`` compares the candidate as its users run it with those.
+    ``request.reference``; ``as_run`` compares the candidate as its users run it with those, and a variant does so
+    in either mode.
     """
-    lacking = reference.unanswered(request.reference) if request.mode == "as_run" else frozenset[str]()
+    asks_again = request.mode == "as_run" and not request.precision
+    lacking = reference.unanswered(request.reference) if asks_again else frozenset[str]()
     mode: Mode = "exact" if lacking else request.mode
     runtime.configure(mode, request.device, request.seed, grappler=request.grappler)
     source = read_source(request.source)
@@ -71,13 +79,15 @@ def verify(request: VerifyRequest) -> ParityResult:
         reason=next((output.reason for output in sorted(outputs, key=_severity) if output.reason), ""),
         notes=(*answers.notes, *_how(outputs), *_far_off(request, outputs), *equivalents.notes(source.findings)),
         environment=runtime.environment(request.mode, request.device),
-        first_diverging=_diverging(source, request, answers, outputs) if request.mode == "exact" else None,
+        first_diverging=None
+        if request.precision or request.mode != "exact"
+        else _diverging(source, request, answers, outputs),
     )
 
 
 def _answers(source: SourceGraph, request: VerifyRequest, mode: Mode, lacking: frozenset[str]) -> Answers:
     """Ask the baseline, or recall what it said; what it could not say without oneDNN it is asked with oneDNN."""
-    if request.mode == "exact" or not reference.exists(request.reference):
+    if not request.precision and (request.mode == "exact" or not reference.exists(request.reference)):
         answers = ask(source, request, mode)
         reference.write(request.reference, answers.rows(), answers.unanswered(source))
         return answers
@@ -97,16 +107,37 @@ def _outputs(
         candidate = Candidate(request.saved_model)
     for number, signature in enumerate(source.signatures):
         if source.writes_state and number:
+            del candidate  # two of them may not fit
             candidate = Candidate(request.saved_model)  # as fresh as the baseline was for this signature
         alike = request.mode == "exact" or signature.key in lacking
-        tolerance = request.tolerance if alike else max(AS_RUN_TOLERANCE, request.tolerance)
-        for output in _judge(source, signature, answers, candidate, tolerance):
-            judged = output if alike else _as_run(output)
+        for output in _judge(source, signature, answers, candidate, _tolerance(request, alike=alike)):
+            judged = _judged(request, output, alike=alike)
             needed_it = signature.key in lacking and judged.verdict != "not_run"
             yield replace(judged, method="onednn") if needed_it else judged
-    tolerance = request.tolerance if request.mode == "exact" else max(AS_RUN_TOLERANCE, request.tolerance)
-    for output in against_goldens(source, request, tolerance):
-        yield _as_run(output) if request.mode == "as_run" else output
+    del candidate
+    alike = request.mode == "exact"
+    for output in against_goldens(source, request, _tolerance(request, alike=alike)):
+        yield _judged(request, output, alike=alike)
+
+
+def _tolerance(request: VerifyRequest, *, alike: bool) -> float:
+    """Return what a 32-bit float may be off; `alike` says that both sides ran with the same settings."""
+    if request.precision == "reduced":
+        return max(REDUCED_TOLERANCE, request.tolerance)
+    return request.tolerance if alike else max(AS_RUN_TOLERANCE, request.tolerance)
+
+
+def _judged(request: VerifyRequest, output: OutputParity, *, alike: bool) -> OutputParity:
+    if request.precision == "reduced":
+        return _held_to_top1(output)
+    return output if alike else _as_run(output)
+
+
+def _held_to_top1(output: OutputParity) -> OutputParity:
+    if output.verdict != "passed" or output.top1 is None or output.top1 >= REDUCED_TOP1:
+        return output
+    reason = f"{output.top1:.2%} of the rows keep their largest entry in its place, and {REDUCED_TOP1:.1%} must"
+    return replace(output, verdict="failed", reason=reason)
 
 
 def _judge(
@@ -223,7 +254,7 @@ def _diverging(
 
 def _far_off(request: VerifyRequest, outputs: Sequence[OutputParity]) -> Iterator[str]:
     worst = max((output.relative or 0.0 for output in outputs), default=0.0)
-    if request.mode == "as_run" and worst > FAR_OFF:
+    if request.mode == "as_run" and worst > FAR_OFF and not request.precision:
         yield (
             f"as run with TensorFlow's defaults the model is {worst:.1e} of the scale away from exact arithmetic, "
             "as its TF1 graph is; TF_ENABLE_ONEDNN_OPTS=0 and Grappler's remapping off avoid it"

@@ -133,7 +133,7 @@ def read_values(checkpoint: str, variables: tuple[StoredVariable, ...]) -> list[
     """
     unmade = [variable for variable in variables if variable.value is None]
     read = dict(_read_together(checkpoint, unmade)) if unmade else {}
-    return [read_value(checkpoint, one) if one.name not in read else read[one.name] for one in variables]
+    return [read[one.name] if one.name in read else _viewed(read_value(checkpoint, one)) for one in variables]
 
 
 def _read_together(checkpoint: str, variables: list[StoredVariable]) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -146,29 +146,37 @@ def _read_together(checkpoint: str, variables: list[StoredVariable]) -> Iterator
     except (tf.errors.OpError, ValueError):
         return
     for one, value in zip(variables, values, strict=True):
-        yield one.name, _shaped(one, np.asarray(value.numpy(), object if one.dtype == tf.string else None))
+        yield one.name, _viewed(_shaped(one, value))
 
 
-def read_value(checkpoint: str, variable: StoredVariable) -> NDArray[Any]:
+def read_value(checkpoint: str, variable: StoredVariable) -> tf.Tensor:
     """Read one variable's value; raises as `read_values`."""
     if variable.value is not None:
-        return variable.value
-    return _shaped(variable, read_tensor(checkpoint, variable.key, variable.dtype, variable.slice_spec))
+        return tf.convert_to_tensor(variable.value, variable.dtype)
+    return _shaped(variable, _restored(checkpoint, variable.key, variable.dtype, variable.slice_spec))
 
 
-def _shaped(variable: StoredVariable, array: NDArray[Any]) -> NDArray[Any]:
-    return array.reshape(variable.shape.as_list()) if variable.shape.is_fully_defined() else array
+def _shaped(variable: StoredVariable, value: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(value, variable.shape) if variable.shape.is_fully_defined() else value
 
 
-def read_tensor(checkpoint: str, key: str, dtype: tf.DType, slice_spec: str = "") -> NDArray[Any]:
-    """Read one stored tensor, or the slice of it that `slice_spec` names; raises as `read_values`."""
+def read_tensor(checkpoint: str, key: str, dtype: tf.DType) -> NDArray[Any]:
+    """Read one stored tensor; raises as `read_values`."""
+    return _viewed(_restored(checkpoint, key, dtype, ""))
+
+
+def _restored(checkpoint: str, key: str, dtype: tf.DType, slice_spec: str) -> tf.Tensor:
     try:
-        (value,) = tf.raw_ops.RestoreV2(
+        return tf.raw_ops.RestoreV2(
             prefix=checkpoint, tensor_names=[key], shape_and_slices=[slice_spec], dtypes=[dtype]
-        )
+        )[0]
     except (tf.errors.OpError, ValueError) as error:
         raise _unreadable(checkpoint, key, dtype, error) from error
-    return np.asarray(value.numpy(), object if dtype == tf.string else None)  # a scalar string comes as bytes
+
+
+def _viewed(value: tf.Tensor) -> NDArray[Any]:
+    """Return a tensor's own memory as an array; a scalar string, which has none, comes as bytes."""
+    return np.asarray(value.numpy(), object) if value.dtype == tf.string else np.asarray(value)
 
 
 def _unreadable(checkpoint: str, key: str, dtype: tf.DType, error: Exception) -> BadInput:
@@ -235,9 +243,9 @@ def restored_tensors(graph: Graph) -> Iterator[tuple[str, tuple[str, str]]]:
 
 def _restore_constants(graph: Graph, source: Edge) -> tuple[str, str]:
     inputs = graph.inputs(source.node)
-    names = np.ravel(graph.const(inputs[1]))
-    slices = np.ravel(graph.const(inputs[2])) if len(inputs) > 2 else np.array([b""] * len(names))
-    return names[source.output].decode(), slices[source.output].decode()
+    names = graph.names(inputs[1])
+    slices = graph.names(inputs[2]) if len(inputs) > 2 else [""] * len(names)
+    return names[source.output], slices[source.output]
 
 
 def stored_shapes(checkpoint: str) -> dict[str, list[int]]:

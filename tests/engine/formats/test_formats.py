@@ -177,3 +177,11 @@ def test_file_over_two_gigabytes_is_bad_input(tmp_path: Path) -> None:
         file.truncate(2**31)
     with pytest.raises(BadInput, match="larger than the 2 GiB"):
         base.parse(tmp_path / "frozen.pb", graph_pb2.GraphDef())
+
+
+def test_collection_that_holds_no_asset_is_bad_input() -> None:
+    """What is packed in a collection and does not parse is told, and is no bug of ours."""
+    meta = meta_graph_pb2.MetaGraphDef()
+    packed = meta.collection_def["saved_model_assets"].any_list.value.add(value=b"\xff")
+    with pytest.raises(BadInput, match="a collection holds no AssetFileDef"):
+        base.unpack_any(packed, meta_graph_pb2.AssetFileDef())

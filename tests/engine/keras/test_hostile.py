@@ -168,3 +168,11 @@ def test_states_that_only_the_configuration_claims_are_refused(tmp_path: Path) -
     config = {"name": "lstm", "units": 1, "stateful": True, "batch_input_shape": [2**29, 4, 3]}
     with pytest.raises(Refused, match="states"):
         read_source(write(tmp_path, sequential({"class_name": "LSTM", "config": config}), weights))
+
+
+def test_model_whose_output_is_a_layer_that_it_does_not_have_is_bad_input(tmp_path: Path) -> None:
+    """Keras asserts that it knows the layer, without a word; the line names the file and what to do."""
+    config = functional(dense())
+    config["config"]["output_layers"] = [["nobody", 0, 0]]
+    with pytest.raises(BadInput, match=r"Keras cannot build the model .*AssertionError"):
+        read_source(write(tmp_path, config))

@@ -1,0 +1,23 @@
+"""Faster forms of a converted model, one file for each way to make one."""
+
+from typing import Final
+
+from job.engine.variants.base import Device, Variant
+from job.engine.variants.constants import fold_constants
+from job.engine.variants.fold_batch_norm import fold_batch_norm
+from job.engine.variants.reduced import to_bfloat16, to_half
+from job.engine.variants.tidying import tidy
+
+CONSTANT: Final = (tidy, fold_constants)
+GPU: Final[frozenset[Device]] = frozenset({"gpu"})
+FOLDED: Final = (*CONSTANT, fold_batch_norm)
+
+VARIANTS: Final = (
+    Variant(name="constants", precision="exact", passes=CONSTANT),
+    Variant(name="folded", precision="exact", passes=FOLDED),
+    Variant(name="folded_bf16", precision="reduced", passes=(*FOLDED, to_bfloat16)),
+    Variant(name="folded_fp16", precision="reduced", passes=(*FOLDED, to_half), devices=GPU),
+    Variant(name="folded_xla", precision="exact", passes=FOLDED, devices=GPU, is_compiled=True),
+    Variant(name="folded_fp16_xla", precision="reduced", passes=(*FOLDED, to_half), devices=GPU, is_compiled=True),
+)
+"""From plain to bold; of two that make the same of a model only the first one is made."""

@@ -1,0 +1,147 @@
+"""Lanes: stages of several artifacts at once, each in a lane of its own, and nothing beside one that measures."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from job.machine import LANE_BYTES
+from job.requests import BenchmarkRequest, RaceRequest
+from job.sandbox import Sandbox
+from job.workers import Forkserver, Mode, Place
+
+ALONE: Final = (BenchmarkRequest, RaceRequest)
+"""What a stage is asked that measures: nothing else of ours computes or transfers meanwhile."""
+
+NEED: Final = 5.0
+"""Of an artifact's size: what a stage that reads it may come to hold beside what it holds for a small one."""
+
+_LOOK_S: Final = 0.2  # between two looks whether the job was told to end
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lane:
+    """What serves one stage at a time; only a lane `on_gpu` serves those that touch the GPU, and only those.
+
+    `gpu` is as in `Place`.
+    """
+
+    forkservers: Mapping[Mode, Forkserver]
+    on_gpu: bool = False
+    gpu: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """A stage's leave to compute: in forkservers that are its own meanwhile, at a place that is."""
+
+    forkservers: Mapping[Mode, Forkserver]
+    place: Place
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Wish:
+    """What one who waits wants: so many lanes of some."""
+
+    among: frozenset[Lane]
+    count: int
+    is_alone: bool
+
+
+class Lanes:
+    """Hands the lanes of one device to stages, in the order in which they come.
+
+    A stage waits for those before it that want the same lanes, so that none waits for ever: one that measures wants
+    all of them, and one of a large artifact as many as its memory takes. `share` is a lane's part of the machine's
+    memory. `check` raises once the job was told to end, which ends the waiting.
+    """
+
+    def __init__(
+        self, lanes: Sequence[Lane], *, share: float | None = None, check: Callable[[], object] = lambda: None
+    ) -> None:
+        self._all, self._free = frozenset(lanes), set(lanes)
+        self._order = tuple(lanes)
+        self._share = share or 1 / len(lanes)
+        self._check = check
+        self._changed = threading.Condition()
+        self._waiting: list[_Wish] = []
+        self._transfers = self._alone = 0
+
+    @property
+    def at_work(self) -> int:
+        """Return how many artifacts to have at work: one for each lane, and one that is published meanwhile."""
+        return len(self._order) + 1 if len(self._order) > 1 else 1
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """Return what confines the workers."""
+        return self._order[0].forkservers["exact"].sandbox
+
+    @contextmanager
+    def turn(self, request: object, size_bytes: int = 0) -> Iterator[Turn]:
+        """Wait until a stage may compute, which reads an artifact of this size, and let it until the context ends."""
+        wish = self._wish(request, size_bytes)
+        taken = self._take(wish)
+        try:
+            first = next(lane for lane in self._order if lane in taken)
+            place = Place(share=min(1.0, self._share * len(taken)), gpu=first.gpu)
+            yield Turn(forkservers=first.forkservers, place=place)
+        finally:
+            self._give_back(taken, wish)
+
+    @contextmanager
+    def transfer(self) -> Iterator[None]:
+        """Wait until nobody measures or waits for it, and keep those who would from it until the context ends."""
+        with self._changed:
+            self._wait_until(lambda: not self._alone)
+            self._transfers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._transfers -= 1
+                self._changed.notify_all()
+
+    def _wish(self, request: object, size_bytes: int) -> _Wish:
+        if isinstance(request, ALONE):
+            return _Wish(among=self._all, count=len(self._all), is_alone=True)
+        on_gpu = getattr(request, "device", "cpu") == "gpu"
+        among = frozenset(lane for lane in self._all if lane.on_gpu == on_gpu) or self._all
+        needed = math.ceil((LANE_BYTES / 2 + NEED * size_bytes) / LANE_BYTES)
+        return _Wish(among=among, count=min(needed, len(among)), is_alone=False)
+
+    def _take(self, wish: _Wish) -> set[Lane]:
+        with self._changed:
+            self._waiting.append(wish)
+            self._alone += wish.is_alone
+            try:
+                self._wait_until(lambda: self._may(wish))
+            except BaseException:
+                self._alone -= wish.is_alone
+                raise
+            finally:
+                self._waiting.remove(wish)
+                self._changed.notify_all()
+            taken = set([lane for lane in self._order if lane in self._free & wish.among][: wish.count])
+            self._free -= taken
+            return taken
+
+    def _give_back(self, taken: set[Lane], wish: _Wish) -> None:
+        with self._changed:
+            self._free |= taken
+            self._alone -= wish.is_alone
+            self._changed.notify_all()
+
+    def _may(self, wish: _Wish) -> bool:
+        before = self._waiting[: self._waiting.index(wish)]
+        is_next = all(wish.among.isdisjoint(other.among) for other in before)
+        is_quiet = not wish.is_alone or not self._transfers
+        return is_next and is_quiet and len(self._free & wish.among) >= wish.count
+
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
+        self._check()
+        while not condition():
+            self._changed.wait(_LOOK_S)
+            self._check()

@@ -1,0 +1,41 @@
+"""Make a proven model fast, and tell how fast it is; what fails here costs the speed or its figures, not the model."""
+
+import structlog
+
+from job.errors import JobError
+from job.records import ArtifactReport
+from job.requests import BenchmarkRequest
+from job.results import BenchmarkResult, TuningResult
+from job.settings import Settings
+from job.tuning import RunStage, Search, search
+
+log = structlog.get_logger()
+
+
+def why_untuned(settings: Settings, report: ArtifactReport) -> str:
+    """Return why no faster variant is looked for; empty where one is."""
+    if settings.benchmark == "off":
+        return "--benchmark off"
+    if not settings.tune_budget:
+        return "--tune-budget 0"
+    if report.parity is None or report.parity.verdict != "passed":
+        return "the faithful model is not proven, so that nothing can be held to it"
+    return ""
+
+
+def tuned(wanted: Search, stage: RunStage) -> TuningResult:
+    """Return what the search for a faster variant came to."""
+    try:
+        return search(wanted, stage)
+    except JobError as error:
+        log.warning("tuning_failed", reason=str(error))
+        return TuningResult(verdict="not_run", reason=str(error))
+
+
+def benchmarked(wanted: BenchmarkRequest, stage: RunStage) -> BenchmarkResult:
+    """Return what the benchmark measured."""
+    try:
+        return stage("as_run", "benchmark", wanted, BenchmarkResult)
+    except JobError as error:
+        log.warning("benchmark_failed", reason=str(error))
+        return BenchmarkResult(verdict="not_run", reason=str(error))

@@ -1,0 +1,201 @@
+"""The search for a faster SavedModel: make the variants, race them, and prove the fastest first.
+
+What a variant may change is bounded by ``--precision``, what the search may cost by ``--tune-budget``. Only the
+one that is published has to be proven: what it leaves behind is slower, and whether it is right does not matter.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from math import prod
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import structlog
+
+from job.errors import JobError
+from job.requests import MakeVariantsRequest, RaceRequest, SourceRequest, VerifyRequest
+from job.results import (
+    MadeVariant,
+    MadeVariants,
+    ParityResult,
+    Precision,
+    RaceResult,
+    Runner,
+    TuningResult,
+    VariantResult,
+)
+from job.workers import Mode
+
+log = structlog.get_logger()
+
+Result = TypeVar("Result")
+
+FAITHFUL: Final = "faithful"
+"""What the unchanged SavedModel is called in the race."""
+
+RACE_SHARE: Final = 0.6
+"""Of the budget that is left once the variants are made; the rest is for proving the fastest."""
+
+MODES: Final[dict[Precision, tuple[Mode, ...]]] = {"exact": ("exact", "as_run"), "reduced": ("as_run",)}
+"""How a variant is compared: one of reduced precision has its kernels only as its users run it."""
+
+
+class RunStage(Protocol):
+    """Runs a stage in a worker; see `job.stage_runs`."""
+
+    def __call__(self, mode: Mode, stage: str, request: object, kind: type[Result], /) -> Result:
+        """Return the stage's result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is searched: the faithful model, how its answers are held to the TF1 graph's, and at what cost.
+
+    Variants are made below `scratch`, and the one that wins is moved to `fast`.
+    """
+
+    source: SourceRequest
+    saved_model: Path
+    fast: Path
+    scratch: Path
+    proof: VerifyRequest
+    precision: Precision
+    budget_s: float
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+
+def search(wanted: Search, stage: RunStage) -> TuningResult:
+    """Publish the fastest variant that holds its class, where one beats the faithful model by more than its interval.
+
+    Raises what a stage raises; a variant that fails where it is proven is out, and the next one is tried.
+    """
+    end_s = wanted.clock() + wanted.budget_s
+    made = _made(wanted, stage)
+    runners = [one for one in made if not one.reason]
+    if not runners:
+        return TuningResult(verdict="none_faster", reason="no variant applies", variants=tuple(map(_not_made, made)))
+    left_s = end_s - wanted.clock()
+    if left_s <= 0:
+        reason = f"making the variants took the whole budget of {wanted.budget_s:g} s"
+        return TuningResult(verdict="not_run", reason=reason, variants=tuple(map(_not_made, made)))
+    race = _race(wanted, stage, runners, RACE_SHARE * left_s)
+    ranking = _ranking(race)
+    tried = {one.name: one for one in _tried(wanted, stage, ranking, made, end_s)}
+    winner = next((one for one in tried.values() if one.verdict == "published"), None)
+    if winner is not None:
+        (wanted.scratch / winner.name).rename(wanted.fast)
+    raced = {one.name: one for one in race.runners}
+    variants = tuple(tried.get(one.name) or _left_behind(one, raced.get(one.name), winner) for one in made)
+    return TuningResult(
+        verdict="published" if winner else "none_faster",
+        published=winner.name if winner else "",
+        reason="" if winner else race.reason or _why_none(ranking, tried),
+        variants=variants,
+    )
+
+
+def gain(runner: Runner) -> float:
+    """Return the geometric mean of a variant's gains over the batch sizes."""
+    return prod(lap.ratio for lap in runner.laps) ** (1 / max(len(runner.laps), 1))
+
+
+def wins(runner: Runner) -> bool:
+    """Tell whether a variant is faster beyond its interval at some batch size, and at none slower beyond it."""
+    is_in = bool(runner.laps) and not runner.reason
+    return is_in and any(lap.low > 1 for lap in runner.laps) and not any(lap.high < 1 for lap in runner.laps)
+
+
+def _made(wanted: Search, stage: RunStage) -> tuple[MadeVariant, ...]:
+    request = MakeVariantsRequest(
+        saved_model=str(wanted.saved_model),
+        directory=str(wanted.scratch),
+        precision=wanted.precision,
+        device=wanted.proof.device,
+        target_tf=wanted.source.options.target_tf,
+    )
+    return stage("as_run", "make_variants", request, MadeVariants).variants
+
+
+def _race(wanted: Search, stage: RunStage, runners: list[MadeVariant], budget_s: float) -> RaceResult:
+    saved_models = {FAITHFUL: str(wanted.saved_model)}
+    saved_models |= {one.name: str(wanted.scratch / one.name) for one in runners}
+    request = RaceRequest(
+        source=wanted.source,
+        saved_models=saved_models,
+        budget_s=budget_s,
+        device=wanted.proof.device,
+        seed=wanted.proof.seed,
+    )
+    return stage("as_run", "race", request, RaceResult)
+
+
+def _ranking(race: RaceResult) -> list[Runner]:
+    """Return the variants that beat the faithful model, the fastest first."""
+    return sorted(filter(wins, race.runners), key=gain, reverse=True)
+
+
+def _tried(
+    wanted: Search, stage: RunStage, ranking: list[Runner], made: tuple[MadeVariant, ...], end_s: float
+) -> Iterator[VariantResult]:
+    """Prove variant after variant, until one passes or the time is over."""
+    by_name = {one.name: one for one in made}
+    for runner in ranking:
+        if wanted.clock() > end_s:
+            reason = f"the budget of {wanted.budget_s:g} s was used up before it could be proven"
+            yield replace(_result(by_name[runner.name], "not_tried"), reason=reason)
+            continue
+        proven = _proven(wanted, stage, by_name[runner.name])
+        if proven.verdict == "published":
+            yield replace(proven, laps=runner.laps)
+            return
+        log.info("variant_dropped", variant=runner.name, reason=proven.reason)
+        yield proven
+
+
+def _proven(wanted: Search, stage: RunStage, made: MadeVariant) -> VariantResult:
+    """Hold a variant to its class: published if every comparison passes, else outside of it, with the number."""
+    found = list[ParityResult]()
+    for mode in MODES[made.precision]:
+        request = replace(
+            wanted.proof, saved_model=str(wanted.scratch / made.name), mode=mode, precision=made.precision
+        )
+        try:
+            parity = stage(mode, "verify", request, ParityResult)
+        except JobError as error:  # what its graph does to a worker costs itself alone
+            return replace(_result(made, "outside_class"), reason=str(error), parity=tuple(found))
+        found.append(parity)
+        if parity.verdict == "failed" or (parity.verdict == "not_run" and not _is_unjudged(mode, made)):
+            reason = parity.reason or "its answers could not be compared"
+            return replace(_result(made, "outside_class"), reason=reason, parity=tuple(found))
+    return replace(_result(made, "published"), parity=tuple(found))
+
+
+def _is_unjudged(mode: Mode, made: MadeVariant) -> bool:
+    """As run, whole numbers tip over by rounding alone and are not judged: the exact comparison has judged them."""
+    return mode == "as_run" and made.precision == "exact"
+
+
+def _result(made: MadeVariant, verdict: Any) -> VariantResult:
+    return VariantResult(name=made.name, precision=made.precision, verdict=verdict, changes=made.changes)
+
+
+def _not_made(made: MadeVariant) -> VariantResult:
+    return replace(_result(made, "not_made" if made.reason else "not_tried"), reason=made.reason)
+
+
+def _left_behind(made: MadeVariant, runner: Runner | None, winner: VariantResult | None) -> VariantResult:
+    """Say why a variant was not even tried; of one that is not proven no gain is told."""
+    if made.reason or runner is None:
+        return _not_made(made)
+    if runner.reason and not runner.laps:
+        return replace(_result(made, "not_tried"), reason=runner.reason)
+    if winner is not None and wins(runner):
+        return replace(_result(made, "slower"), reason=f"slower than {winner.name}")
+    return replace(_result(made, "slower"), reason=runner.reason or "not faster than the faithful model")
+
+
+def _why_none(ranking: list[Runner], tried: dict[str, VariantResult]) -> str:
+    if not ranking:
+        return "none is faster beyond its interval"
+    return f"{', '.join(tried)} would be faster, and {'is' if len(tried) == 1 else 'are'} not right or not proven"

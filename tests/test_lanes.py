@@ -1,0 +1,181 @@
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from job.lanes import Lane, Lanes
+from job.memory_cap import GIB
+from job.records import Format
+from job.requests import BenchmarkRequest, ConvertRequest, RaceRequest, SourceRequest, VerifyRequest
+
+SOURCE = SourceRequest(format=Format.GRAPH_DEF, directory="d", entry="e")
+CONVERT = ConvertRequest(source=SOURCE, saved_model="s")
+BENCHMARK = BenchmarkRequest(source=SOURCE, saved_model="s", effort="quick")
+RACE = RaceRequest(source=SOURCE, saved_models={}, budget_s=1.0)
+ON_GPU = VerifyRequest(source=SOURCE, saved_model="s", mode="exact", tolerance=0.0, device="gpu")
+
+
+class Floor:
+    """Counts who is at work at once, whoever it is, and what each wanted."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes, self._lock = lanes, threading.Lock()
+        self.at_work: list[object] = []
+        self.beside: list[tuple[object, ...]] = []
+
+    def work(self, request: object, size_bytes: int = 0, pause_s: float = 0.01) -> None:
+        """Work at a request, or transfer where it is a text."""
+        turn = self._lanes.transfer() if isinstance(request, str) else self._lanes.turn(request, size_bytes)
+        with turn, self._noted(request):
+            time.sleep(pause_s)
+
+    @contextmanager
+    def _noted(self, request: object) -> Iterator[None]:
+        with self._lock:
+            self.at_work.append(request)
+            self.beside.append(tuple(self.at_work))
+        yield
+        with self._lock:
+            self.at_work.remove(request)
+
+
+def lanes_of(count: int) -> Lanes:
+    """Return so many lanes of the processors."""
+    return Lanes([Lane(forkservers={}) for _ in range(count)])
+
+
+def together(*calls: Callable[[], object], timeout_s: float = 20) -> None:
+    """Call all at once, each in a thread, and wait for their ends; fails if one does not end."""
+    threads = [threading.Thread(target=call, daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout_s)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+@contextmanager
+def held(*turns: object) -> Iterator[None]:
+    """Let a context last in another thread."""
+    begun, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with turns[0]:  # type: ignore[attr-defined]
+            begun.set()
+            end.wait(20)
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    assert begun.wait(5)
+    yield
+    end.set()
+    thread.join(5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whoever_measures_is_alone(seed: int) -> None:
+    """In any mixture of stages, transfers, races and benchmarks none of ours runs beside one that measures."""
+    floor = Floor(lanes_of(3))
+    wanted: list[object] = [*[CONVERT] * 20, *[BENCHMARK] * 4, *[RACE] * 4, *["upload"] * 10]
+    random.Random(seed).shuffle(wanted)  # noqa: S311 - no secret
+    together(*[lambda one=one: floor.work(one) for one in wanted])
+    assert len(floor.beside) == len(wanted)
+    assert all(beside == (beside[0],) for beside in floor.beside if BENCHMARK in beside or RACE in beside)
+    assert max(map(len, floor.beside)) > 1
+
+
+def test_no_more_stages_compute_at_once_than_there_are_lanes() -> None:
+    """Each has one of its own; transfers take none."""
+    floor = Floor(lanes_of(2))
+    together(*[lambda: floor.work(CONVERT, pause_s=0.05)] * 6, *[lambda: floor.work("x", pause_s=0.2)] * 3)
+    stages = [sum(one is CONVERT for one in beside) for beside in floor.beside]
+    assert max(stages) == 2
+    assert max(map(len, floor.beside)) >= 4
+
+
+def test_benchmark_is_not_overtaken_for_ever() -> None:
+    """It waits for the stages that are at work, and those that come later wait for it."""
+    lanes, order = lanes_of(2), list[str]()
+
+    def note(request: object, what: str) -> None:
+        with lanes.turn(request):
+            order.append(what)
+
+    with held(lanes.turn(CONVERT)):
+        measuring = threading.Thread(target=note, args=(BENCHMARK, "benchmark"))
+        measuring.start()
+        time.sleep(0.1)
+        later = threading.Thread(target=note, args=(CONVERT, "later"))
+        later.start()
+        time.sleep(0.1)
+        assert order == []  # though one lane is free
+    measuring.join(5)
+    later.join(5)
+    assert order == ["benchmark", "later"]
+
+
+def test_large_artifact_takes_as_many_lanes_as_its_memory() -> None:
+    """What is left of the machine is no lane's: a checkpoint that needs all of it computes alone, and has all of it."""
+    lanes = lanes_of(4)
+    with lanes.turn(CONVERT, 100 * 2**20) as small:
+        assert small.place.share == 0.25
+    with lanes.turn(CONVERT, GIB) as large:
+        assert large.place.share == 0.75
+    with lanes.turn(CONVERT, 100 * GIB) as whole:
+        assert whole.place.share == 1
+
+
+def test_stage_on_the_gpu_has_its_lane_and_the_others_theirs() -> None:
+    """The next artifact is converted while this one is verified on the GPU; two on the GPU would share its memory."""
+    gpu, cpu = Lane(forkservers={}, on_gpu=True, gpu="7"), Lane(forkservers={})
+    lanes = Lanes([gpu, cpu], share=0.125)
+    floor = Floor(lanes)
+    together(*[lambda one=one: floor.work(one, pause_s=0.05) for one in [ON_GPU, ON_GPU, CONVERT, CONVERT]])
+    assert {tuple(map(id, sorted(beside, key=id))) for beside in floor.beside if len(beside) > 1} == {
+        tuple(sorted((id(ON_GPU), id(CONVERT))))
+    }
+    with lanes.turn(ON_GPU) as turn:
+        assert (turn.forkservers, turn.place.gpu, turn.place.share) == (gpu.forkservers, "7", 0.125)
+        with lanes.turn(CONVERT) as beside:
+            assert beside.place.gpu == ""
+    with lanes.turn(BENCHMARK) as alone:
+        assert alone.place.gpu == "7"
+
+
+def test_what_fails_gives_its_lane_back() -> None:
+    """A stage's error costs no lane, a benchmark's lets the transfers go on."""
+    lanes = lanes_of(2)
+    for request in (CONVERT, BENCHMARK, RACE):
+        with pytest.raises(ZeroDivisionError), lanes.turn(request):
+            raise ZeroDivisionError
+    with lanes.turn(CONVERT), lanes.turn(CONVERT), lanes.transfer():
+        pass
+
+
+@pytest.mark.parametrize("request_", [CONVERT, BENCHMARK, "transfer"])
+def test_who_waits_learns_of_the_end(request_: object) -> None:
+    """No signal reaches a thread that waits for its turn; and who has given up is waited for no more."""
+    told = threading.Event()
+
+    def check() -> None:
+        if told.is_set():
+            raise KeyboardInterrupt("SIGTERM came")
+
+    lanes = Lanes([Lane(forkservers={})], check=check)
+    with held(lanes.turn(BENCHMARK)):
+        threading.Timer(0.1, told.set).start()
+        turn = lanes.transfer() if request_ == "transfer" else lanes.turn(request_)
+        with pytest.raises(KeyboardInterrupt, match="SIGTERM came"), turn:
+            pass
+        told.clear()
+    with lanes.turn(CONVERT), lanes.transfer():
+        pass
+
+
+@pytest.mark.parametrize(("count", "at_work"), [(1, 1), (2, 3), (4, 5)])
+def test_one_artifact_more_is_at_work_than_there_are_lanes(count: int, at_work: int) -> None:
+    """It is published while the others compute; with one lane artifacts come one after another."""
+    assert lanes_of(count).at_work == at_work
