@@ -47,6 +47,7 @@ class Race:
         self._running, self._laps = others, max(len(others), 1) * len(courses)
         self._rounds: dict[int, list[Round]] = {size: [] for size in courses}
         self.reasons: dict[str, str] = {}
+        self._failed = set[str]()
 
     def run(self, budget_s: float) -> None:
         """Race until somebody has won, nobody can, or `budget_s` has passed; one lap over it at most."""
@@ -58,8 +59,9 @@ class Race:
             self._part()
 
     def runner(self, name: str, first_call_ms: float) -> Runner:
-        """Return how one fared; without laps where it left before enough rounds."""
-        laps = [(size, self._logs(name, self._first, size)) for size in self._courses]
+        """Return how one fared; without laps where it failed, or left before enough rounds."""
+        sizes = () if name in self._failed else self._courses
+        laps = [(size, self._logs(name, self._first, size)) for size in sizes]
         return Runner(
             name=name,
             laps=tuple(
@@ -79,6 +81,7 @@ class Race:
             try:
                 windows[name] = self._timing.window(self._courses[size][name], calls)
             except GaveUpError as error:
+                self._failed.add(name)
                 self._leave(name, f"batch {size}: {error}")
         self._rounds[size].append(windows)
 

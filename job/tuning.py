@@ -72,26 +72,52 @@ def search(wanted: Search, stage: RunStage) -> TuningResult:
     """
     end_s = wanted.clock() + wanted.budget_s
     made = _made(wanted, stage)
-    runners = [one for one in made if not one.reason]
-    if not runners:
+    if all(one.reason for one in made):
         return TuningResult(verdict="none_faster", reason="no variant applies", variants=tuple(map(_not_made, made)))
-    left_s = end_s - wanted.clock()
-    if left_s <= 0:
+    if wanted.clock() > end_s:
         reason = f"making the variants took the whole budget of {wanted.budget_s:g} s"
         return TuningResult(verdict="not_run", reason=reason, variants=tuple(map(_not_made, made)))
-    race = _race(wanted, stage, runners, RACE_SHARE * left_s)
-    ranking = _ranking(race)
-    tried = {one.name: one for one in _tried(wanted, stage, ranking, made, end_s)}
-    winner = next((one for one in tried.values() if one.verdict == "published"), None)
+    return _told(wanted, made, _heats(wanted, stage, made, end_s))
+
+
+@dataclass(kw_only=True)
+class _Heats:
+    """How variants fared in the last heat that they ran in, what became of those that were proven, why none ran."""
+
+    raced: dict[str, Runner] = field(default_factory=dict)
+    tried: dict[str, VariantResult] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def winner(self) -> VariantResult | None:
+        """Return the variant to publish."""
+        return next((one for one in self.tried.values() if one.verdict == "published"), None)
+
+
+def _heats(wanted: Search, stage: RunStage, made: tuple[MadeVariant, ...], end_s: float) -> _Heats:
+    """Race and prove; where the fastest are out, race those again that had left behind them."""
+    heats, runners = _Heats(), [one for one in made if not one.reason]
+    while runners and not heats.winner and wanted.clock() <= end_s:
+        race = _race(wanted, stage, runners, RACE_SHARE * (end_s - wanted.clock()))
+        found = {one.name: one for one in _tried(wanted, stage, _ranking(race), made, end_s)}
+        heats.raced |= {one.name: one for one in race.runners}
+        heats.tried |= found
+        heats.reason = race.reason
+        runners = [one for one in runners if one.name not in found] if found else []
+    return heats
+
+
+def _told(wanted: Search, made: tuple[MadeVariant, ...], heats: _Heats) -> TuningResult:
+    winner = heats.winner
     if winner is not None:
         (wanted.scratch / winner.name).rename(wanted.fast)
-    raced = {one.name: one for one in race.runners}
-    variants = tuple(tried.get(one.name) or _left_behind(one, raced.get(one.name), winner) for one in made)
     return TuningResult(
         verdict="published" if winner else "none_faster",
         published=winner.name if winner else "",
-        reason="" if winner else race.reason or _why_none(ranking, tried),
-        variants=variants,
+        reason="" if winner else heats.reason or _why_none(heats.tried),
+        variants=tuple(
+            heats.tried.get(one.name) or _left_behind(one, heats.raced.get(one.name), winner) for one in made
+        ),
     )
 
 
@@ -102,8 +128,7 @@ def gain(runner: Runner) -> float:
 
 def wins(runner: Runner) -> bool:
     """Tell whether a variant is faster beyond its interval at some batch size, and at none slower beyond it."""
-    is_in = bool(runner.laps) and not runner.reason
-    return is_in and any(lap.low > 1 for lap in runner.laps) and not any(lap.high < 1 for lap in runner.laps)
+    return any(lap.low > 1 for lap in runner.laps) and not any(lap.high < 1 for lap in runner.laps)
 
 
 def _made(wanted: Search, stage: RunStage) -> tuple[MadeVariant, ...]:
@@ -190,12 +215,12 @@ def _left_behind(made: MadeVariant, runner: Runner | None, winner: VariantResult
         return _not_made(made)
     if runner.reason and not runner.laps:
         return replace(_result(made, "not_tried"), reason=runner.reason)
-    if winner is not None and wins(runner):
+    if winner is not None and wins(runner):  # by how much is not told of what is not proven
         return replace(_result(made, "slower"), reason=f"slower than {winner.name}")
     return replace(_result(made, "slower"), reason=runner.reason or "not faster than the faithful model")
 
 
-def _why_none(ranking: list[Runner], tried: dict[str, VariantResult]) -> str:
-    if not ranking:
+def _why_none(tried: dict[str, VariantResult]) -> str:
+    if not tried:
         return "none is faster beyond its interval"
     return f"{', '.join(tried)} would be faster, and {'is' if len(tried) == 1 else 'are'} not right or not proven"

@@ -32,6 +32,9 @@ from job.records import Signature
 Weights = Mapping[str, NodeDef]
 """The constants that are a frozen graph's weights, by name."""
 
+FROZEN_COPIES: Final = 12
+"""TensorFlow holds a constant at least so often while it traces, saves and loads its function; 14 to 18 were measured."""
+
 AT_ONCE: Final = 2**20
 """How many numbers are judged at a time."""
 
@@ -93,15 +96,18 @@ def lift(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:
     Raises `BadInput` where a value cannot be read, a table cannot be filled or the graph cannot be
     imported, `Refused` for weights that are NaN or infinite, and `Poison` where the variables do not fit.
     """
-    _check_room(source)
+    weights = weights_of(source.graph.graph_def)
+    _check_room(source, weights)
     state = {
         stored.name: _variable(stored, value) for stored, value in _values(source, allow_nonfinite=allow_nonfinite)
     }
-    return LiftedModel(source, state, weights_of(source.graph.graph_def))
+    return LiftedModel(source, state, weights)
 
 
-def _check_room(source: SourceGraph) -> None:
-    check_room("convert", source.summary().variables_bytes, f"its {len(source.variables)} variables take")
+def _check_room(source: SourceGraph, weights: Weights) -> None:
+    needed_bytes = source.summary().variables_bytes + FROZEN_COPIES * sum(node.ByteSize() for node in weights.values())
+    frozen = f" and {len(weights)} frozen weights, with TensorFlow's copies of these," if weights else ""
+    check_room("convert", needed_bytes, f"its {len(source.variables)} variables{frozen} take")
 
 
 def rehearse(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:

@@ -1,6 +1,6 @@
 """The Keras 3 model of a checkpoint whose architecture is known: written, and proven by what the baseline answered."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,23 @@ from job.requests import KerasRequest
 Array = NDArray[Any]
 
 OTHERS: Final = "inputs or outputs were chosen that are not those of the architecture"
+
+
+class _Values(Mapping[str, Array]):
+    """The variables' values by name, each read when it is asked for: the model holds them, and that is enough."""
+
+    def __init__(self, source: SourceGraph) -> None:
+        self._checkpoint, self._variables = source.checkpoint, {one.name: one for one in source.variables}
+
+    def __getitem__(self, name: str) -> Array:
+        (value,) = read_values(self._checkpoint, (self._variables[name],))
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
 
 
 def write(request: KerasRequest) -> KerasResult:
@@ -50,9 +67,8 @@ def _model(request: KerasRequest, source: SourceGraph) -> keras.Model:
     names = [variable.name for variable in source.variables]
     if set(names) != set(inventory.weights) - proposal.unread:
         raise NotHeld(OTHERS)
-    values = dict(zip(names, read_values(source.checkpoint, source.variables), strict=True))
     catalogue = Catalogue(naming=proposal.naming(), stored=inventory.weights)
-    layers = KerasLayers(catalogue, values, momentum=proposal.momentum)
+    layers = KerasLayers(catalogue, _Values(source), momentum=proposal.momentum)
     outputs = proposal.build(layers)
     signature = signature_of(source)
     told = [{spec.key for spec in specs} for specs in (signature.inputs, signature.outputs)]
