@@ -60,7 +60,7 @@ def process_all(shops: Sequence[Workshop], work: Work, options_for: OptionsFor) 
     `options_for` says what the user says about an artifact that is found in an archive.
     """
     items = [_Item(artifact=artifact, said=said, reports=[], left_alone=[]) for artifact, said in work]
-    shift = _Shift(items, options_for, Intake(shops[0].interrupts))
+    shift = _Shift(items, options_for, Intake(shops[0].interrupts, shops[0].lanes.crowding))
     most = max(shop.lanes.at_work for shop in shops)
     places = [shop for nth in range(most) for shop in shops if nth < shop.lanes.at_work][: len(items)]
     hands = [threading.Thread(target=shift.serve, args=(shop,), daemon=True) for shop in places]

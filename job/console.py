@@ -5,6 +5,7 @@
 
 import io
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
@@ -65,6 +66,7 @@ class _TerminalProgress(Progress):
         self._bars = bars
         self._total = total
         self._finished = 0
+        self._lock = threading.Lock()  # artifacts end in several threads
         self._whole = bars.add_task(self._count(), total=None, stage="")
         self._artifacts: dict[str, rich.progress.TaskID] = {}
 
@@ -78,13 +80,15 @@ class _TerminalProgress(Progress):
     def artifact_finished(self, report: ArtifactReport) -> None:
         if report.artifact.name in self._artifacts:
             self._bars.remove_task(self._artifacts.pop(report.artifact.name))
-        self._finished += 1
-        self._bars.update(self._whole, description=self._count())
+        with self._lock:
+            self._finished += 1
+            self._bars.update(self._whole, description=self._count())
 
     def archive_opened(self, name: str, count: int) -> None:
         self._bars.remove_task(self._artifacts.pop(name))
-        self._total += count - 1
-        self._bars.update(self._whole, description=self._count())
+        with self._lock:
+            self._total += count - 1
+            self._bars.update(self._whole, description=self._count())
 
     def _count(self) -> str:
         return f"{self._finished} of {self._total} artifacts done"

@@ -8,7 +8,7 @@ from types import TracebackType
 import structlog
 
 from job.lanes import Lane, Lanes
-from job.machine import lanes_here, visible_gpus
+from job.machine import lane_bytes_here, lanes_here, visible_gpus
 from job.pulling import Manners
 from job.records import DeviceReport
 from job.workers import MODES, Forkserver, Limits, Mode
@@ -45,8 +45,7 @@ class Equipment(AbstractContextManager["Equipment"]):
             lanes = self._of_gpus(visible_gpus(self._environment, device.count)[: min(wanted or most, most)])
         else:
             sets = self._grown_to(max(1, min(wanted or lanes_here(), most)))
-            share = 1 / len(sets)
-            lanes = (Lanes([Lane(forkservers=one) for one in sets], share=share, check=self._limits.check),)
+            lanes = (self._lanes([Lane(forkservers=one) for one in sets]),)
         log.info("lanes_opened", lanes=len(self._sets), devices=len(lanes))
         return lanes
 
@@ -68,13 +67,16 @@ class Equipment(AbstractContextManager["Equipment"]):
         sets = self._grown_to(2 * len(names))
         pairs = zip(names, sets[::2], sets[1::2], strict=True)
         return tuple(
-            Lanes(
-                [Lane(forkservers=one, on_gpu=True, gpu=name if len(names) > 1 else ""), Lane(forkservers=other)],
-                share=1 / len(sets),
-                check=self._limits.check,
+            self._lanes(
+                [Lane(forkservers=one, on_gpu=True, gpu=name if len(names) > 1 else ""), Lane(forkservers=other)]
             )
             for name, one, other in pairs
         )
+
+    def _lanes(self, lanes: Sequence[Lane]) -> Lanes:
+        """Return lanes of one device, each with its part of the memory for all that there are."""
+        count = len(self._sets)
+        return Lanes(lanes, share=1 / count, lane_bytes=lane_bytes_here(count), check=self._limits.check)
 
     def _grown_to(self, count: int) -> list[ForkserverSet]:
         while len(self._sets) < count:

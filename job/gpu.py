@@ -1,7 +1,6 @@
 """What NVIDIA's driver tells of a GPU while it is measured (NVML); nothing where there is none."""
 
 import importlib
-import os
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -104,8 +103,8 @@ class Gpu(NoGpu):
             return 0
 
 
-def first_gpu(visible: str = os.environ.get("CUDA_VISIBLE_DEVICES", "")) -> NoGpu:
-    """Return the first GPU that CUDA shows this process, by number or UUID; nobody where NVML tells of none.
+def first_gpu(visible: str) -> NoGpu:
+    """Return the first of CUDA's visible GPUs, by number or UUID; nobody where NVML tells of none.
 
     CUDA numbers the fastest first and NVML by the bus: on a machine with GPUs of several kinds they
     agree only by ``CUDA_DEVICE_ORDER=PCI_BUS_ID``.

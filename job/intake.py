@@ -17,10 +17,13 @@ class Closed(Exception):
 
 
 class Intake:
-    """Closes when a signal has come, and when most artifacts so far took longer than is left until the deadline."""
+    """Closes when a signal has come, and when most artifacts so far took longer than is left until the deadline.
 
-    def __init__(self, interrupts: Interrupts) -> None:
-        self._interrupts = interrupts
+    Where more are at work than can compute, the next one may take `crowding` times as long as the first ones.
+    """
+
+    def __init__(self, interrupts: Interrupts, crowding: float = 1.0) -> None:
+        self._interrupts, self._crowding = interrupts, crowding
         self._took_s: list[float] = []
 
     def check(self) -> None:
@@ -41,4 +44,5 @@ class Intake:
 
     def _long_s(self) -> float:
         """Return the 95th percentile of the artifacts' times, 0 before the first has ended."""
-        return self._took_s[math.ceil(_LONG * len(self._took_s)) - 1] if self._took_s else 0.0
+        long_s = self._took_s[math.ceil(_LONG * len(self._took_s)) - 1] if self._took_s else 0.0
+        return self._crowding * long_s

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from job.machine import LANE_BYTES
+from job.machine import LANE_BYTES, Place
 from job.requests import BenchmarkRequest, RaceRequest
 from job.sandbox import Sandbox
-from job.workers import Forkserver, Mode, Place
+from job.workers import Forkserver, Mode
 
 ALONE: Final = (BenchmarkRequest, RaceRequest)
 """What a stage is asked that measures: nothing else of ours computes or transfers meanwhile."""
@@ -43,11 +43,12 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Wish:
-    """What one who waits wants: so many lanes of some."""
+    """What one who waits wants: so many lanes of some, of which it computes in a `suitable` one."""
 
     among: frozenset[Lane]
+    suitable: frozenset[Lane]
     count: int
-    is_alone: bool
+    is_alone: bool = False
 
 
 class Lanes:
@@ -55,15 +56,20 @@ class Lanes:
 
     A stage waits for those before it that want the same lanes, so that none waits for ever: one that measures wants
     all of them, and one of a large artifact as many as its memory takes. `share` is a lane's part of the machine's
-    memory. `check` raises once the job was told to end, which ends the waiting.
+    memory, `lane_bytes` what that comes to. `check` raises once the job was told to end, which ends the waiting.
     """
 
     def __init__(
-        self, lanes: Sequence[Lane], *, share: float | None = None, check: Callable[[], object] = lambda: None
+        self,
+        lanes: Sequence[Lane],
+        *,
+        share: float | None = None,
+        lane_bytes: float = LANE_BYTES,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         self._all, self._free = frozenset(lanes), set(lanes)
         self._order = tuple(lanes)
-        self._share = share or 1 / len(lanes)
+        self._share, self._lane_bytes = share or 1 / len(lanes), lane_bytes
         self._check = check
         self._changed = threading.Condition()
         self._waiting: list[_Wish] = []
@@ -73,6 +79,11 @@ class Lanes:
     def at_work(self) -> int:
         """Return how many artifacts to have at work: one for each lane, and one that is published meanwhile."""
         return len(self._order) + 1 if len(self._order) > 1 else 1
+
+    @property
+    def crowding(self) -> float:
+        """Return how many artifacts are at work for each lane."""
+        return self.at_work / len(self._order)
 
     @property
     def sandbox(self) -> Sandbox:
@@ -85,7 +96,7 @@ class Lanes:
         wish = self._wish(request, size_bytes)
         taken = self._take(wish)
         try:
-            first = next(lane for lane in self._order if lane in taken)
+            first = next(lane for lane in self._order if lane in taken & wish.suitable)
             place = Place(share=min(1.0, self._share * len(taken)), gpu=first.gpu)
             yield Turn(forkservers=first.forkservers, place=place)
         finally:
@@ -105,12 +116,14 @@ class Lanes:
                 self._changed.notify_all()
 
     def _wish(self, request: object, size_bytes: int) -> _Wish:
-        if isinstance(request, ALONE):
-            return _Wish(among=self._all, count=len(self._all), is_alone=True)
         on_gpu = getattr(request, "device", "cpu") == "gpu"
-        among = frozenset(lane for lane in self._all if lane.on_gpu == on_gpu) or self._all
-        needed = math.ceil((LANE_BYTES / 2 + NEED * size_bytes) / LANE_BYTES)
-        return _Wish(among=among, count=min(needed, len(among)), is_alone=False)
+        suitable = frozenset(lane for lane in self._all if lane.on_gpu == on_gpu) or self._all
+        needed = math.ceil((LANE_BYTES / 2 + NEED * size_bytes) / self._lane_bytes)
+        if isinstance(request, ALONE):
+            return _Wish(among=self._all, suitable=suitable, count=len(self._all), is_alone=True)
+        if needed > len(suitable):
+            return _Wish(among=self._all, suitable=suitable, count=len(self._all))
+        return _Wish(among=suitable, suitable=suitable, count=needed)
 
     def _take(self, wish: _Wish) -> set[Lane]:
         with self._changed:

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,21 @@ MOST: Final = 8
 """More lanes than these would wait for the supervisor."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a worker is, and beside whom: its share of the memory, and its GPU as ``CUDA_VISIBLE_DEVICES`` names it.
+
+    Without a name it sees all of them.
+    """
+
+    share: float = 1.0
+    gpu: str = ""
+
+
+WHOLE: Final = Place()
+"""Where nothing else is at work."""
+
+
 def cpu_lanes(cores: int, memory_bytes: int) -> int:
     """Return how many stages may compute at once on so many processors, in a container with so much memory."""
     if memory_bytes >= NO_LIMIT_BYTES:  # nobody knows
@@ -26,6 +42,11 @@ def cpu_lanes(cores: int, memory_bytes: int) -> int:
 def lanes_here() -> int:
     """Return how many stages may compute at once on this machine's processors."""
     return cpu_lanes(cores_here(), container_bytes())
+
+
+def lane_bytes_here(count: int) -> float:
+    """Return the memory of each of so many lanes, were it divided among them."""
+    return max(LANE_BYTES, SHARE * container_bytes() / count)
 
 
 def visible_gpus(environment: Mapping[str, str], count: int) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ The file is written whole after every artifact and at the end, so that it can be
 units follow https://prometheus.io/docs/practices/naming/.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,7 @@ class PrometheusFile:
 
         self._path, self._write = path, prometheus.write_to_textfile
         self._registry = prometheus.CollectorRegistry()
+        self._lock = threading.Lock()
         self._artifacts = self._made(prometheus.Counter, "artifacts", "Artifacts by how they ended.", "status")
         self._failures = self._made(prometheus.Counter, "failures", "Failed artifacts by exit code.", "code", "name")
         self._pulled = self._made(prometheus.Counter, "pulled_bytes", "Bytes pulled from the source.")
@@ -65,7 +67,12 @@ class PrometheusFile:
         self._save()
 
     def count(self, report: ArtifactReport) -> None:
-        """See `Meter`."""
+        """See `Meter`; artifacts end in several threads."""
+        with self._lock:
+            self._count(report)
+            self._save()
+
+    def _count(self, report: ArtifactReport) -> None:
         self._artifacts.labels(status=report.status).inc()
         if report.error is not None:
             self._failures.labels(code=str(report.error.exit_code), name=report.error.code_name).inc()
@@ -74,7 +81,6 @@ class PrometheusFile:
             self._stages.labels(stage=timing.stage).observe(timing.wall_s)
             peak = self._memory.labels(stage=timing.stage)
             peak.set(max(peak._value.get(), timing.peak_memory_bytes))  # noqa: SLF001 - a gauge has no public reader
-        self._save()
 
     def end(self, summary: RunSummary) -> None:
         """See `Meter`."""

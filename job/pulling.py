@@ -6,13 +6,14 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Container, Iterable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from threading import Lock, Thread, local
 from typing import Final
 
+from job.commits import PARALLEL
 from job.errors import BadInput, JobError, LocalIOError, NoInput
 from job.records import Artifact, ArtifactOptions, Digest, Format, StoredObject
 from job.room import Room
@@ -206,8 +207,13 @@ def pull(source: Storage, artifact: Artifact, directory: Path) -> tuple[Digest, 
     Raises `BadInput` for keys that cannot be paths below `directory`, `LocalIOError`, and what the store raises.
     """
     _check_apart(stored.key for stored in artifact.objects)
-    with local_io(directory):
-        return tuple(source.download(stored, local_path(directory, stored.key)) for stored in artifact.objects)
+    with local_io(directory), ThreadPoolExecutor(PARALLEL) as pool:
+        paths = [local_path(directory, stored.key) for stored in artifact.objects]
+        downloads = [pool.submit(source.download, *each) for each in zip(artifact.objects, paths, strict=True)]
+        try:
+            return tuple(download.result() for download in downloads)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # where one failed, those that wait need not begin
 
 
 def pull_file(uri: str, directory: Path) -> Path:

@@ -28,6 +28,7 @@ from job.errors import (
     from_record,
 )
 from job.forkserver_process import ForkserverProcess, Lost, ending
+from job.machine import WHOLE, Place
 from job.memory_cap import MemoryCap, memory_cap
 from job.records import ErrorRecord, StageTiming
 from job.redaction import is_secret_name
@@ -86,17 +87,6 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a worker is, and beside whom: its share of the memory, and its GPU as ``CUDA_VISIBLE_DEVICES`` names it.
-
-    Without a name it sees all of them.
-    """
-
-    share: float = 1.0
-    gpu: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Task:
     """What one worker is to do, and with what."""
 
@@ -105,7 +95,7 @@ class Task:
     timeout_s: float
     files: TaskFiles
     sandbox: Sandbox = OFF
-    place: Place = Place()
+    place: Place = WHOLE
 
     @property
     def on_gpu(self) -> bool:
@@ -158,7 +148,7 @@ class Forkserver(AbstractContextManager["Forkserver"]):
         self._tasks = 0
 
     def run(
-        self, stage: str, request: object, result: type[Result], *, timeout_s: float, place: Place = Place()
+        self, stage: str, request: object, result: type[Result], *, timeout_s: float, place: Place = WHOLE
     ) -> tuple[Result, StageTiming]:
         """Run one stage in a fresh child and return its result and what it took.
 

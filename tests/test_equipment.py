@@ -1,4 +1,5 @@
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,7 +74,7 @@ def test_every_gpu_has_a_lane_of_its_own(
 
 def test_worker_sees_the_gpu_of_its_lane_alone(tmp_path: Path) -> None:
     """CUDA reads the variable when it is first used, which is in the worker."""
-    start: Any = lambda *given, **more: Forkserver(*given, stages="tests.stages", **more)  # noqa: E731
+    start = partial(Forkserver, stages="tests.stages")
     with Equipment(tmp_path, environment({"CUDA_VISIBLE_DEVICES": "4,5"}), Limits(), start) as begun:
         told = set[str]()
         for lanes in begun.lanes(DeviceReport(device="gpu", name="G", count=2), None, most=9):

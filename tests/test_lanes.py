@@ -3,6 +3,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -126,6 +127,9 @@ def test_large_artifact_takes_as_many_lanes_as_its_memory() -> None:
         assert large.place.share == 0.75
     with lanes.turn(CONVERT, 100 * GIB) as whole:
         assert whole.place.share == 1
+    roomy = Lanes([Lane(forkservers={}), Lane(forkservers={})], lane_bytes=20 * GIB)
+    with roomy.turn(CONVERT, GIB), roomy.turn(CONVERT, GIB) as beside:
+        assert beside.place.share == 0.5
 
 
 def test_stage_on_the_gpu_has_its_lane_and_the_others_theirs() -> None:
@@ -141,8 +145,10 @@ def test_stage_on_the_gpu_has_its_lane_and_the_others_theirs() -> None:
         assert (turn.forkservers, turn.place.gpu, turn.place.share) == (gpu.forkservers, "7", 0.125)
         with lanes.turn(CONVERT) as beside:
             assert beside.place.gpu == ""
-    with lanes.turn(BENCHMARK) as alone:
+    with lanes.turn(replace(BENCHMARK, device="gpu")) as alone:
         assert alone.place.gpu == "7"
+    with lanes.turn(ON_GPU, 100 * GIB) as large:
+        assert (large.place.gpu, large.place.share) == ("7", 0.25)
 
 
 def test_what_fails_gives_its_lane_back() -> None:

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from job import logs, pipeline, publishing, running
 from job.errors import JobError, LocalIOError, StorageError
 from job.pipeline import Attempt
+from job.publishing import PublishOutcome
 from job.records import DeviceReport
 from job.report import render_html
 from tests.fakes import ends, put, run_here, use_fake_stages
@@ -132,6 +133,22 @@ def test_upload_that_fails_publishes_nothing(tmp_path: Path, monkeypatch: pytest
         assert ends(run_here(tmp_path)) == {"a.pb": 74}
     assert not list((tmp_path / "out").rglob("commit.json"))
     assert ends(run_here(tmp_path)) == {"a.pb": "published"}
+
+
+def test_what_was_pulled_is_gone_before_the_result_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that holds scratch and destination has a large artifact twice at most, beside its source."""
+    real, left = publishing.publish, list[Path]()
+
+    def publish(*of: Any, directory: Path, **how: Any) -> PublishOutcome:
+        left.extend((directory.parent.parent / "pulled").rglob("*.pb"))
+        return real(*of, directory=directory, **how)
+
+    monkeypatch.setattr(publishing, "publish", publish)
+    put(tmp_path / "in", "a.pb")
+    assert ends(run_here(tmp_path)) == {"a.pb": "published"}
+    assert left == []
 
 
 def test_first_error_counts_where_the_report_cannot_be_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

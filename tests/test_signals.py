@@ -63,7 +63,7 @@ def test_deadline_drops_what_hangs_and_keeps_what_is_done(tmp_path: Path) -> Non
     """At its own deadline a job ends with 75, before any batch engine would end it."""
     put(tmp_path / "in", "a.pb", "hang.pb", "z.pb")
     start = time.monotonic()
-    ended = run_job(*arguments_in(tmp_path, "--deadline-s", "8"), program=WITHOUT_TENSORFLOW)
+    ended = run_job(*arguments_in(tmp_path, "--deadline-s", "8", "--lanes", "1"), program=WITHOUT_TENSORFLOW)
     assert 8 <= time.monotonic() - start < 20
     (said,) = ended.named("run_interrupted")
     assert (ended.code, said["cause"], said["next"]) == (75, "the deadline came", ["hang.pb", "z.pb"])

@@ -7,13 +7,14 @@ from structlog.testing import capture_logs
 
 from job.errors import BadInput, DeviceError, Poison
 from job.lanes import Lane, Lanes
+from job.machine import Place
 from job.records import ConvertResult, Format, Signature, SourceSummary, StageTiming
 from job.requests import BenchmarkRequest, ConvertRequest, SourceRequest, VerifyRequest
 from job.results import BenchmarkResult, ParityResult
 from job.settings import Settings
 from job.stage_runs import StageRuns
 from job.watch import Overstayed
-from job.workers import Crashed, Forkserver, Place
+from job.workers import Crashed, Forkserver
 
 SOURCE = SourceRequest(format=Format.GRAPH_DEF, directory="d", entry="e")
 VERIFY = VerifyRequest(source=SOURCE, saved_model="s", mode="as_run", tolerance=1e-5)

@@ -1,5 +1,6 @@
 """Throughput and latency of the SavedModels against the TF1 graph, interleaved on one device."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -43,7 +44,7 @@ class Sweep:
 
     def __init__(self, contest: Contest, request: BenchmarkRequest) -> None:
         self._contest, self._request = contest, request
-        self._gpu = first_gpu() if request.device == "gpu" else NoGpu()
+        self._gpu = first_gpu(os.environ.get("CUDA_VISIBLE_DEVICES", "")) if request.device == "gpu" else NoGpu()
         self._feedings = list[Feeding](contest.feedings)
         self._ends = list[str]()
         self._notes = [] if request.device == "gpu" else [ONE_MEMORY]

@@ -33,7 +33,7 @@ Weights = Mapping[str, NodeDef]
 """The constants that are a frozen graph's weights, by name."""
 
 FROZEN_COPIES: Final = 12
-"""TensorFlow holds a constant at least so often while it traces, saves and loads its function; 14 to 18 were measured."""
+"""So often, at least, TensorFlow holds a constant while it traces, saves and loads its function: 14 to 18 were seen."""
 
 AT_ONCE: Final = 2**20
 """How many numbers are judged at a time."""

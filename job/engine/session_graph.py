@@ -118,7 +118,8 @@ class SessionGraph:
                 data = [text for text in node.input if not text.startswith("^")]
                 del node.input[:]
                 node.input.extend([PREFIX, *data[1:]] if node.op in RESTORE_OPS else data)
-                node.attr[TAKES_OVER].b = node.op in ASSIGN_OPS
+                if node.op in ASSIGN_OPS:
+                    node.attr[TAKES_OVER].b = True
         self._fed = {edge.tensor: self._placeholder(edge) for edge in self._cut()}
         self._fed[f"{PREFIX}:0"] = tf.compat.v1.placeholder(tf.string, [], name=PREFIX)
         used = {edge_of(text).tensor for node in graph_def.node for text in node.input if not text.startswith("^")}
@@ -150,8 +151,9 @@ class SessionGraph:
         prefix = {self._fed[f"{PREFIX}:0"]: self._source.checkpoint}
         if self._assigns:
             self._session.run([self._graph.get_operation_by_name(name) for name in self._assigns.values()], prefix)
-        values = read_values(self._source.checkpoint, tuple(self._not_saved())) if self._own_assigns else []
-        for (fed, assign), value in zip(self._own_assigns.values(), values, strict=True):
+        for stored in self._not_saved():
+            fed, assign = self._own_assigns[stored.name]
+            (value,) = read_values(self._source.checkpoint, (stored,))
             self._session.run(assign, {fed: value})
 
     def _fill(self) -> None:

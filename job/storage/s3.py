@@ -42,7 +42,7 @@ _PROBE: Final = "_create_only_probe.txt"
 _PROBE_TEXT: Final = b"By this object tf1lift learns whether the store honours If-None-Match. It may be deleted.\n"
 
 _TRANSFERS: Final = TransferConfig(
-    multipart_threshold=64 * _MIB, multipart_chunksize=32 * _MIB, max_request_concurrency=4
+    multipart_threshold=64 * _MIB, multipart_chunksize=8 * _MIB, max_request_concurrency=10
 )
 
 

@@ -24,10 +24,11 @@ DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "performance.md
 
 def made(parts: Sequence[str], *, quick: bool) -> Iterator[Table]:
     """Yield the tables of these parts, one part after another: nothing of ours computes beside a measurement."""
-    for part in parts:
-        module = importlib.import_module(f"tests.bench.{part}")
+    for told in parts:
+        part, _, only = told.partition(":")
+        module, some = importlib.import_module(f"tests.bench.{part}"), {"only": only.split(",")} if only else {}
         with tempfile.TemporaryDirectory(prefix="tf1lift-bench-") as scratch:
-            yield from module.tables(quick=quick, scratch=Path(scratch))
+            yield from module.tables(quick=quick, scratch=Path(scratch), **some)
 
 
 def keep(table: Table, directory: Path) -> None:
@@ -40,11 +41,16 @@ def keep(table: Table, directory: Path) -> None:
 def main(arguments: Sequence[str] | None = None, document: Path = DOCUMENT) -> int:
     """Run the bench; returns the exit code."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Make the tables of docs/performance.md.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"which of {', '.join(PARTS)}; default: all")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"which of {', '.join(PARTS)}; default: all; models:bert takes one model",
+    )
     parser.add_argument("--quick", action="store_true", help="a rehearsal, which goes into no document")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the tables there and not into the document")
     said = parser.parse_args(arguments)
-    if unknown := set(said.parts) - set(PARTS):
+    if unknown := {part.partition(":")[0] for part in said.parts} - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     for table in made(said.parts or PARTS, quick=said.quick):
         sys.stdout.write(table.markdown() + "\n")

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,16 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Answers = dict[str, Array]
 
-Bind = Callable[[Array], Callable[[], Answers]]
-"""Takes a batch of the one input, ``inputs``, and returns what runs it."""
+
+class Bound(NamedTuple):
+    """What runs a batch: to its end, and with its answers on the host; where a batch is fed both are the same."""
+
+    run: Callable[[], object]
+    answers: Callable[[], Answers]
+
+
+Bind = Callable[[Array], Bound]
+"""Takes a batch of the one input, ``inputs``."""
 
 
 class Setting(argparse.Namespace):
@@ -47,7 +55,7 @@ def session(setting: Setting) -> Bind:
     graph_def = v1.GraphDef.FromString(setting.model.read_bytes())
     fetches = [f"{name}:0" for name in setting.outputs]
 
-    def bind(batch: Array) -> Callable[[], Answers]:
+    def bind(batch: Array) -> Bound:
         with tf.Graph().as_default() as graph:
             given = v1.placeholder(batch.dtype, [None, *batch.shape[1:]])
             source = v1.get_variable("batch", initializer=given, validate_shape=False) if setting.resident else given
@@ -57,10 +65,11 @@ def session(setting: Setting) -> Bind:
             running = v1.Session(graph=graph, config=config)
             if setting.resident:
                 running.run(v1.global_variables_initializer(), {given: batch})
-                call = running.make_callable(found)
-                return lambda: dict(zip(setting.outputs, call(), strict=True))
+                fetch = running.make_callable(found)
+                ran = running.make_callable([tensor.op for tensor in found])
+                return Bound(ran, lambda: dict(zip(setting.outputs, fetch(), strict=True)))
         call = running.make_callable(found, [given])
-        return lambda: dict(zip(setting.outputs, call(batch), strict=True))
+        return _fed(lambda: dict(zip(setting.outputs, call(batch), strict=True)))
 
     return bind
 
@@ -77,14 +86,19 @@ def saved_model(setting: Setting) -> Bind:
     loaded = tf.saved_model.load(str(setting.model))
     serve = loaded.signatures["serving_default"]
 
-    def bind(batch: Array) -> Callable[[], Answers]:
+    def fetched(answers: dict[str, Any]) -> Answers:
+        return {name: answer.numpy() for name, answer in answers.items()}
+
+    def bind(batch: Array) -> Bound:
         resident = tf.identity(tf.constant(batch))
 
-        def call() -> Answers:
-            answers = serve(inputs=resident if setting.resident else tf.constant(batch))
-            return {name: answer.numpy() for name, answer in answers.items()}
+        def run() -> None:
+            for answer in serve(inputs=resident).values():
+                answer[(0,) * answer.shape.rank].numpy()  # one number waits for all
 
-        return call
+        if setting.resident:
+            return Bound(run, lambda: fetched(serve(inputs=resident)))
+        return _fed(lambda: fetched(serve(inputs=tf.constant(batch))))
 
     bind.keep = loaded  # type: ignore[attr-defined] # a signature does not keep its model's variables
     return bind
@@ -99,8 +113,8 @@ def onnx(setting: Setting) -> Bind:
     running = onnxruntime.InferenceSession(setting.model, options, providers=["CPUExecutionProvider"])
     fetches = [f"{name}:0" for name in setting.outputs]
 
-    def bind(batch: Array) -> Callable[[], Answers]:
-        return lambda: dict(zip(setting.outputs, running.run(fetches, {"inputs:0": batch}), strict=True))
+    def bind(batch: Array) -> Bound:
+        return _fed(lambda: dict(zip(setting.outputs, running.run(fetches, {"inputs:0": batch}), strict=True)))
 
     return bind
 
@@ -114,7 +128,7 @@ def openvino(setting: Setting) -> Bind:
     if setting.precision:
         config["INFERENCE_PRECISION_HINT"] = setting.precision
 
-    def bind(batch: Array) -> Callable[[], Answers]:
+    def bind(batch: Array) -> Bound:
         model = core.read_model(setting.model)
         model.reshape(list(batch.shape))
         compiled = core.compile_model(model, "CPU", config)
@@ -124,9 +138,13 @@ def openvino(setting: Setting) -> Bind:
             answers = compiled(batch)
             return {name: answers[port] for name, port in ports.items()}
 
-        return call
+        return _fed(call)
 
     return bind
+
+
+def _fed(call: Callable[[], Answers]) -> Bound:
+    return Bound(call, call)
 
 
 KINDS: Final[dict[str, Callable[[Setting], Bind]]] = {
@@ -142,17 +160,17 @@ class Server:
 
     def __init__(self, bind: Bind) -> None:
         self._bind = bind
-        self._call: Callable[[], Answers] = dict
+        self._bound = Bound(dict, dict)
 
     def bind(self, inputs: str, batch: int) -> float:
         """Take a batch and run it once; returns what that took, in ms."""
         examples = np.load(inputs)
-        self._call = self._bind(np.resize(examples, (batch, *examples.shape[1:])))
+        self._bound = self._bind(np.resize(examples, (batch, *examples.shape[1:])))
         return self.run(1)[0] * 1e3
 
     def answers(self, file: str) -> list[str]:
         """Run once, keep the answers and return their names."""
-        answers = {name: np.asarray(answer) for name, answer in self._call().items()}
+        answers = {name: np.asarray(answer) for name, answer in self._bound.answers().items()}
         np.savez(file, **answers)  # type: ignore[arg-type] # its stub takes them for options
         return list(answers)
 
@@ -161,7 +179,7 @@ class Server:
         latencies_s = []
         for _ in range(calls):
             start_s = time.perf_counter()
-            self._call()
+            self._bound.run()
             latencies_s.append(time.perf_counter() - start_s)
         return latencies_s
 

@@ -135,16 +135,17 @@ NETWORKS: Final = {
 def write(name: str, file: Path, seed: int = 0) -> int:
     """Write a frozen graph; returns the multiply-adds of one example."""
     network, statistics = NETWORKS[name], list[tuple[Array, Array]]()
-    graph, layers, _ = _built(network, Layers(seed))
+    graph, layers, _ = built(network, Layers(seed))
     if layers.observed:
         with tf.compat.v1.Session(graph=graph) as session:
             statistics = session.run(layers.observed, {"inputs:0": network.examples(8, seed)})
-        graph, layers, _ = _built(network, Layers(seed, statistics))
+        graph, layers, _ = built(network, Layers(seed, statistics))
     file.write_bytes(graph.as_graph_def().SerializeToString())
     return layers.macs
 
 
-def _built(network: Network, layers: Layers) -> tuple[Any, Layers, list[str]]:
+def built(network: Network, layers: Layers) -> tuple[Any, Layers, list[str]]:
+    """Return a graph of the network, what built it, and the names of its outputs."""
     with tf.Graph().as_default() as graph:
         inputs = tf.compat.v1.placeholder(network.dtype, [None, *network.shape], name="inputs")
         outputs = network.build(layers, inputs)

@@ -6,13 +6,15 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from job import codec
 from job.plan import tensorflow_version
 from job.requests import MakeVariantsRequest
 from job.results import MadeVariants
 from tests.bench.contest import ROOT, Unable, first_line
+
+Answer = TypeVar("Answer")
 
 OUTPUTS: Final = {
     "resnet50": ("logits",),
@@ -94,8 +96,13 @@ def make_variants(model: Model, saved_model: Path, device: Literal["cpu", "gpu"]
     asked = MakeVariantsRequest(
         saved_model=str(saved_model), directory=str(directory), precision="reduced", device=device
     )
-    said = _run([sys.executable, "-W", "ignore", "-c", STAGE, "make_variants", codec.dumps(asked)])
-    return codec.loads(said.splitlines()[-1], MadeVariants), directory
+    return run_stage("make_variants", asked, MadeVariants), directory
+
+
+def run_stage(name: str, request: object, kind: type[Answer]) -> Answer:
+    """Run one stage of the job in a fresh process; raises `Unable` with the last line of its error."""
+    said = _run([sys.executable, "-W", "ignore", "-c", STAGE, name, codec.dumps(request)])
+    return codec.loads(said.splitlines()[-1], kind)
 
 
 def peers_python() -> str:

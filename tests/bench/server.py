@@ -54,5 +54,6 @@ def _server(endpoint: str, key: str, secret: str, ceph_conf: str) -> Server:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL_S3": endpoint,
+        "RCLONE_S3_ENDPOINT": endpoint,
     }
     return Server(endpoint=endpoint, environment=environment, ceph_conf=ceph_conf)

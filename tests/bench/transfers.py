@@ -88,7 +88,8 @@ class Mover:
     def move(self, direction: Direction, prefix: str, directory: Path, server: Server) -> float:
         """Copy, and return the seconds that it took; raises `Unable` where it failed."""
         command = self.commands[direction](prefix, directory)
-        environment = {**os.environ, **server.environment, **self.environment}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
+        environment = {**inherited, **server.environment, **self.environment}
         start = time.perf_counter()
         ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         took_s = time.perf_counter() - start

@@ -165,11 +165,9 @@ def read_tensor(checkpoint: str, key: str, dtype: tf.DType) -> NDArray[Any]:
     return _viewed(_restored(checkpoint, key, dtype, ""))
 
 
-def _restored(checkpoint: str, key: str, dtype: tf.DType, slice_spec: str) -> tf.Tensor:
+def _restored(checkpoint: str, key: str, dtype: tf.DType, part: str) -> tf.Tensor:
     try:
-        return tf.raw_ops.RestoreV2(
-            prefix=checkpoint, tensor_names=[key], shape_and_slices=[slice_spec], dtypes=[dtype]
-        )[0]
+        return tf.raw_ops.RestoreV2(prefix=checkpoint, tensor_names=[key], shape_and_slices=[part], dtypes=[dtype])[0]
     except (tf.errors.OpError, ValueError) as error:
         raise _unreadable(checkpoint, key, dtype, error) from error
 

@@ -5,12 +5,13 @@ from typing import Final
 from job.engine.variants.base import Device, Variant
 from job.engine.variants.constants import fold_constants
 from job.engine.variants.fold_batch_norm import fold_batch_norm
+from job.engine.variants.fold_before import fold_before
 from job.engine.variants.reduced import to_bfloat16, to_half
 from job.engine.variants.tidying import tidy
 
 CONSTANT: Final = (tidy, fold_constants)
 GPU: Final[frozenset[Device]] = frozenset({"gpu"})
-FOLDED: Final = (*CONSTANT, fold_batch_norm)
+FOLDED: Final = (*CONSTANT, fold_batch_norm, fold_before, fold_batch_norm)
 
 VARIANTS: Final = (
     Variant(name="constants", precision="exact", passes=CONSTANT),

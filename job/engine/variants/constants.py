@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.core.framework import types_pb2
@@ -73,8 +74,8 @@ def _computed(graph: Graph, edges: list[Edge]) -> dict[Edge, Array]:
         config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
         config.graph_options.rewrite_options.disable_meta_optimizer = True
         with tf.compat.v1.Session(graph=computing, config=config) as session:
-            values: dict[Edge, Array] = session.run({edge: edge.tensor for edge in edges})
-    return values
+            values = session.run({edge: edge.tensor for edge in edges})
+    return {edge: np.asarray(value) for edge, value in values.items()}
 
 
 def _fitting(graph: Graph, values: dict[Edge, Array]) -> Iterator[tuple[Edge, tuple[Array, int]]]:

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow.python.framework import convert_to_constants
 
-from job.engine.graph import GraphDef, NodeDef
+from job.engine.graph import GraphDef, NodeDef, edge_of
 from job.engine.run_errors import message_of
 from job.engine.variants.base import FrozenGraph, NotApplicable
-from job.engine.variants.editing import with_nodes
+from job.engine.variants.editing import constant, with_nodes
 from job.engine.variants.faithful import Faithful, Served
 from job.engine.variants.inlining import inlined
 
@@ -22,6 +24,8 @@ WRITING_TABLES: Final = ("LookupTableInsert", "LookupTableRemove", "LookupTableI
 
 NOTES: Final = ("_class", "_output_shapes", "_user_specified_name")
 """Attributes that are remarks about how a node came to be."""
+
+GATHERS: Final = {"ResourceGather": "GatherV2", "ResourceGatherNd": "GatherNd"}
 
 LOWERED: Final = "_lower_using_switch_merge"
 """TensorFlow runs a loop that bears this as one of TF1's, which is faster; its freezer takes it off."""
@@ -92,4 +96,19 @@ def _plain(nodes: Iterable[NodeDef]) -> Iterator[NodeDef]:
             node.attr.pop(name, None)
         if LOWERED in node.attr:
             node.attr[LOWERED].b = True
-        yield node
+        yield from _gathered(node) if node.op in GATHERS else [node]
+
+
+def _gathered(node: NodeDef) -> Iterator[NodeDef]:
+    """Yield a look-up in a constant for one in a variable; TensorFlow's freezer forgets those in functions."""
+    gather = NodeDef(name=node.name, op=GATHERS[node.op], input=node.input)
+    gather.attr["Tparams"].CopyFrom(node.attr["dtype"])
+    gather.attr["Tindices"].CopyFrom(node.attr["Tindices"])
+    if node.op == "ResourceGather":
+        gather.attr["Taxis"].type = types_pb2.DT_INT32
+        gather.attr["batch_dims"].i = node.attr["batch_dims"].i
+        axis = constant(f"{node.name}/axis", np.asarray(node.attr["batch_dims"].i), types_pb2.DT_INT32)
+        axis.input.append(f"^{edge_of(node.input[1]).node}")  # it may be in a loop, where all that it takes must be
+        gather.input.insert(2, axis.name)
+        yield axis
+    yield gather

@@ -26,14 +26,29 @@ MOVING: Final = frozenset(
     {
         *("Pad", "PadV2", "MirrorPad", "Reshape", "Squeeze", "ExpandDims", "Transpose", "ConcatV2", "Identity"),
         *("Split", "SplitV", "Slice", "StridedSlice", "Pack", "Unpack", "SpaceToBatchND", "BatchToSpaceND", "MaxPool"),
-        *("DepthToSpace", "SpaceToDepth", "Tile", "GatherV2"),
+        *("DepthToSpace", "SpaceToDepth", "Tile"),
     }
 )
 """What hands numbers on as they are."""
 
 FOLLOWING: Final = frozenset(
     {
-        *("BiasAdd", "Add", "AddV2", "AddN", "Sub", "Mul", "Neg", "Maximum", "Minimum", "Relu", "Relu6", "LeakyRelu"),
+        *(
+            "BiasAdd",
+            "Add",
+            "AddV2",
+            "AddN",
+            "Sub",
+            "Mul",
+            "RealDiv",
+            "Pow",
+            "Neg",
+            "Maximum",
+            "Minimum",
+            "Relu",
+            "Relu6",
+            "LeakyRelu",
+        ),
         *("Elu", "Selu", "Sigmoid", "Tanh", "Erf", "AvgPool", "FusedBatchNormV2", "FusedBatchNormV3"),
     }
 )
@@ -41,13 +56,14 @@ FOLLOWING: Final = frozenset(
 
 FLOAT: Final = types_pb2.DT_FLOAT
 
+CPU_INFO: Final = Path("/proc/cpuinfo")
 CPU_FLAGS: Final = ("avx512_bf16", "amx_bf16")
 """Processors without them compute in bfloat16 by turning each number into a float32 and back."""
 
 
 def to_bfloat16(frozen: FrozenGraph, device: Device) -> Rewritten:
     """Return the graph with its layers in bfloat16; raises `NotApplicable` where that is no gain."""
-    if device == "cpu" and not _has_bfloat16():
+    if device == "cpu" and not has_bfloat16():
         raise NotApplicable(f"this processor has none of {', '.join(CPU_FLAGS)}")
     return _lowered(frozen, tf.bfloat16)
 
@@ -57,9 +73,10 @@ def to_half(frozen: FrozenGraph, _: Device) -> Rewritten:
     return _lowered(frozen, tf.float16)
 
 
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 as such."""
     try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
+        flags = CPU_INFO.read_text(encoding="ascii", errors="replace").split()
     except OSError:
         return False
     return any(flag in flags for flag in CPU_FLAGS)
@@ -103,7 +120,7 @@ def _is_able(graph: Graph, node: NodeDef, dtype: tf.DType) -> bool:
     if own is None or own.type != FLOAT:
         return False
     constants = [graph.nodes[edge.node] for edge in _typed_inputs(graph, node) if _is_const(graph, edge)]
-    return all(float(np.max(np.abs(_value(one)), initial=0.0)) <= dtype.max for one in constants)
+    return all(float(np.max(np.abs(_value(one)), initial=0.0)) <= float(dtype.max) for one in constants)
 
 
 def _gives_answers(graph: Graph, name: str) -> bool:

@@ -39,7 +39,7 @@ def answers(graph: FrozenGraph, *feeds: Array) -> list[Array]:
     with tf.Graph().as_default() as running:
         tf.import_graph_def(graph.graph_def, name="")
         with v1.Session(graph=running, config=config) as session:
-            given = {name: feed for name, feed in zip(graph.inputs, feeds, strict=True)}
+            given = dict(zip(graph.inputs, feeds, strict=True))
             return [np.asarray(value) for value in session.run(list(graph.outputs), given)]
 
 

@@ -1,4 +1,4 @@
-"""Small TF1 models of every kind that a variant may meet, each as a function that builds it and returns its signatures."""
+"""Small TF1 models of every kind that a variant may meet: each function builds one and returns its signatures."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -116,6 +116,19 @@ def looped() -> Signatures:
     return {"serving_default": signature({"x": x}, {"y": last @ ref("w2", normal(2, 4, 4))})}
 
 
+def looked_up() -> Signatures:
+    """Rows of two variables that are resources, and a loop of TF1's, which keeps functions from being inlined."""
+    x = v1.placeholder(tf.int32, [None, 2], name="x")
+    table = v1.get_variable("table", initializer=normal(1, 5, 4), use_resource=True)
+    pairs = v1.get_variable("pairs", initializer=normal(2, 5, 5, 4), use_resource=True)
+    start = tf.gather(table, tf.minimum(x[:, 0], 4)) + tf.gather_nd(pairs, tf.minimum(x, 4))
+
+    def body(step: Any, state: Any) -> tuple[Any, Any]:
+        return step + 1, state * 0.5 + tf.gather(table, tf.minimum(x[:, 1], step))
+
+    return {"serving_default": signature({"x": x}, {"y": v1.while_loop(lambda step, _: step < 3, body, (0, start))[1]})}
+
+
 def recurrent() -> Signatures:
     """An LSTM of TF1's over sequences of any length."""
     x = v1.placeholder(tf.float32, [None, None, 4], name="x")
@@ -144,5 +157,6 @@ NETS: Final[Mapping[str, Callable[[], Signatures]]] = {
     "shared": shared,
     "words": words,
     "looped": looped,
+    "looked_up": looked_up,
     "recurrent": recurrent,
 }

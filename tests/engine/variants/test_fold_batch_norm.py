@@ -54,7 +54,7 @@ NORMS: list[Norm] = [fused, pieces, steps]
 
 
 def convolution(rng: np.random.Generator, x: Any, channels: int) -> Any:
-    sizes, out = rng.integers(1, 4, 2), rng.integers(1, 5)
+    sizes, out = rng.integers(1, 4, 2).tolist(), int(rng.integers(1, 5))
     dilation = int(rng.integers(1, 3))
     stride = 1 if dilation > 1 else int(rng.integers(1, 3))
     padding = [str(rng.choice(["SAME", "VALID"])), [[0, 0], [1, 0], [0, 2], [0, 0]]][int(rng.integers(2))]
@@ -62,7 +62,7 @@ def convolution(rng: np.random.Generator, x: Any, channels: int) -> Any:
 
 
 def depthwise(rng: np.random.Generator, x: Any, channels: int) -> Any:
-    weights = normal(9, *rng.integers(1, 4, 2), channels, int(rng.integers(1, 4)))
+    weights = normal(9, *rng.integers(1, 4, 2).tolist(), channels, int(rng.integers(1, 4)))
     stride = int(rng.integers(1, 3))
     return tf.nn.depthwise_conv2d(x, weights, [1, stride, stride, 1], str(rng.choice(["SAME", "VALID"])))
 
@@ -94,7 +94,7 @@ LINEAR = [convolution, depthwise, transposed, with_holes, in_a_line]
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("linear", LINEAR)
 def test_any_convolution(linear: Callable[..., Any], seed: int) -> None:
-    """Of all shapes, paddings, strides, dilations and multipliers one op and its bias are left, with the same answers."""
+    """Of all shapes, paddings, strides and dilations one op and its bias are left, with the same answers."""
     rng = np.random.default_rng(seed)
     shape = [int(size) for size in rng.integers((1, 6, 6, 1), (3, 12, 12, 5))]
     norm = NORMS[seed % len(NORMS)] if linear is not in_a_line else pieces
