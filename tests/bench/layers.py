@@ -12,6 +12,9 @@ Array = NDArray[Any]
 
 EPSILON: Final = 1e-5
 
+BRANCH_GAIN: Final = 0.25
+"""What a residual branch adds to what passes: little, as in trained networks, or else errors grow in each block."""
+
 
 class Layers:
     """Builds layers in the default graph, as frozen constants drawn from `seed`; counts multiply-adds an example.
@@ -47,10 +50,10 @@ class Layers:
         self.macs += y.shape[1] * y.shape[2] * 9 * inputs
         return y
 
-    def batch_norm(self, x: Any) -> Any:
-        """Return a fused batch norm, by its moving statistics but in the first pass."""
+    def batch_norm(self, x: Any, gain: float = 1.0) -> Any:
+        """Return a fused batch norm, by its moving statistics but in the first pass; its scales are around `gain`."""
         channels = x.shape[-1]
-        gamma = tf.constant(self._draw.uniform(0.5, 1.5, channels).astype(np.float32))
+        gamma = tf.constant((gain * self._draw.uniform(0.5, 1.5, channels)).astype(np.float32))
         beta = self.weights(channels, scale=0.2)
         if self._observes:
             y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=EPSILON, is_training=True)
@@ -96,5 +99,6 @@ class Layers:
     def _inverted_residual(self, x: Any, expansion: int, filters: int, stride: int) -> Any:
         y = self.conv_bn(x, expansion * x.shape[-1], 1, 1, tf.nn.relu6) if expansion > 1 else x
         y = tf.nn.relu6(self.batch_norm(self.depthwise(y, stride)))
-        y = self.conv_bn(y, filters, 1, 1, tf.identity)
-        return x + y if stride == 1 and x.shape[-1] == filters else y
+        adds = stride == 1 and x.shape[-1] == filters
+        y = self.batch_norm(self.conv(y, filters, 1), BRANCH_GAIN if adds else 1.0)
+        return x + y if adds else y

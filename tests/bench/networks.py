@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 
-from tests.bench.layers import Array, Layers
+from tests.bench.layers import BRANCH_GAIN, Array, Layers
 from tests.bench.ssd import ssd
 
 Build = Callable[[Layers, Any], dict[str, Any]]
@@ -54,7 +54,7 @@ def resnet50(layers: Layers, images: Any) -> dict[str, Any]:
 def _bottleneck(layers: Layers, x: Any, width: int, stride: int, *, widens: bool) -> Any:
     shortcut = layers.conv_bn(x, 4 * width, 1, stride, tf.identity) if widens else x
     y = layers.conv_bn(layers.conv_bn(x, width, 1), width, 3, stride)
-    return tf.nn.relu(layers.conv_bn(y, 4 * width, 1, activation=tf.identity) + shortcut)
+    return tf.nn.relu(layers.batch_norm(layers.conv(y, 4 * width, 1), BRANCH_GAIN) + shortcut)
 
 
 def mobilenet_v2(layers: Layers, images: Any) -> dict[str, Any]:

@@ -116,13 +116,11 @@ def aws() -> Mover:
     program = [str(Path(peers_python()).with_name("aws")), "s3", "cp", "--recursive", "--only-show-errors"]
     return Mover(
         name=REFERENCE,
-        checksums="when required, since this server knows none of its new defaults: Content-MD5 where S3 wants one, "
-        "nothing of what comes",
+        checksums="a CRC32 of all that goes; of what comes whatever CRC the store offers",
         commands={
             "down": lambda prefix, directory: [*program, f"s3://{BUCKET}/{prefix}", str(directory)],
             "up": lambda prefix, directory: [*program, str(directory), f"s3://{BUCKET}/{prefix}"],
         },
-        environment={"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"},
     )
 
 

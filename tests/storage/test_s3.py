@@ -1,6 +1,7 @@
 import errno
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def small_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_large_file_goes_up_in_parts(s3_uri: str, tmp_path: Path, small_parts: Path) -> None:
-    """What is above the threshold is sent in parts, each with its MD5, and comes back whole."""
+    """What is above the threshold is sent in parts, and comes back whole."""
     store = open_storage(s3_uri)
     store.upload(small_parts, "large")
     (stored,) = store.list()
@@ -194,9 +195,35 @@ def test_a_conflict_is_tried_again(scripted: ScriptedStore, store: S3Storage) ->
         store.create("key", b"data")
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_body_has_one_digest_that_the_store_compares(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """Without TLS its SHA-256 is signed; with TLS, which leaves the body unsigned, its MD5 goes along."""
+    sent = dict[str, str]()
+
+    def catch(request: Any, **_: object) -> None:
+        sent.update(
+            {
+                name.lower(): (value.decode() if isinstance(value, bytes) else value)
+                for name, value in request.headers.items()
+            }
+        )
+        raise RuntimeError
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "mine")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"{scheme}://store.invalid:9")
+    store = S3Storage("bucket", "")._client
+    store.meta.events.register("before-send.s3.PutObject", catch)
+    with pytest.raises(RuntimeError):
+        store.put_object(Bucket="bucket", Key="key", Body=b"data")
+    told = (sent.get("content-md5", ""), sent["x-amz-content-sha256"])
+    assert told == (("", sha256(b"data")) if scheme == "http" else ("jXd/OF09/siBXSD3SWAm3A==", "UNSIGNED-PAYLOAD"))
+
+
 @pytest.mark.s3
 def test_a_damaged_body_is_refused(server_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that checks Content-MD5 keeps nothing that was damaged on its way."""
+    """A store that checks Content-MD5, which unsigned bodies have, keeps nothing that was damaged on its way."""
+    monkeypatch.setattr("job.storage.s3_client._signs_bodies", lambda _: False)
     monkeypatch.setattr("job.storage.s3_client._add_md5", lambda params, **_: params.update(ContentMD5="A" * 22 + "=="))
     store = open_storage(server_uri)
     with pytest.raises(StorageError, match="BadDigest"):
