@@ -43,7 +43,7 @@ class Settings:
         "reduced also tries 16 bits within 1e-2 of the scale.",
     )
     tune_budget: float = _knob(
-        90,
+        90.0,
         "How many seconds the search for a faster variant may take for one artifact; 0: none is looked for.",
         minimum=0,
         metavar="SECONDS",
@@ -65,9 +65,11 @@ class Settings:
         "How much memory a worker may hold, in MiB; never more than 80 % of what the job leaves of the container's.",
         minimum=256,
     )
-    grace_s: float = _knob(8, "How long after SIGTERM the job ends at the latest, with code 75.", minimum=0)
+    grace_s: float = _knob(8.0, "How long after SIGTERM the job ends at the latest, with code 75.", minimum=0)
     deadline_s: float = _knob(
-        0, "How long the job may take: what is left then is for the next attempt (code 75); 0 sets no limit.", minimum=0
+        0.0,
+        "How long the job may take: what is left then is for the next attempt (code 75); 0 sets no limit.",
+        minimum=0,
     )
     lanes: int | None = _knob(
         None,

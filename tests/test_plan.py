@@ -72,7 +72,10 @@ def test_every_option_decides(tmp_path: Path) -> None:
     assert len(plans - {planned(ArtifactOptions())}) == len(names)
 
 
-@pytest.mark.parametrize("chosen", [{"benchmark": "off"}, {"tolerance": 1e-3}, {"seed": 1}])
+@pytest.mark.parametrize(
+    "chosen",
+    [{"benchmark": "off"}, {"tolerance": 1e-3}, {"seed": 1}, {"precision": "reduced"}, {"tune_budget": 1.0}],
+)
 def test_settings_of_proof_and_measurement_decide(chosen: dict[str, Any]) -> None:
     """They are no artifact's options, and what was proven otherwise is another result."""
     assert planned(ArtifactOptions(), **chosen) != planned(ArtifactOptions())

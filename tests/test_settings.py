@@ -16,6 +16,12 @@ def test_every_knob_says_what_it_does_and_its_default_is_allowed() -> None:
         assert minimum is None or knob.default is None or knob.default >= minimum
 
 
+def test_a_default_is_what_the_command_line_makes_of_it() -> None:
+    """A plan is a digest of settings: 90 and 90.0 would be two plans, one by default and one by saying so."""
+    floats = [knob for knob in knobs() if kind_of(knob) is float]
+    assert [knob.name for knob in floats if type(knob.default) is not float and knob.default is not None] == []
+
+
 def test_kinds_are_plain() -> None:
     """What may be absent is to a command line what it is when present; choices stay choices."""
     assert KINDS["shard_index"] is int

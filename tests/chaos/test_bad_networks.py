@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from itertools import count
 from random import Random
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -41,13 +42,15 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("job.storage.retrying.time.sleep", lambda _: None)
 
 
-def run_behind(plan: Plan | Chances, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> tuple[RunSummary, Proxy]:
+def run_behind(
+    plan: Plan | Chances, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, **chosen: Any
+) -> tuple[RunSummary, Proxy]:
     """Run the job behind a network."""
     with proxied(bucket.extra["AWS_ENDPOINT_URL_S3"], plan, delay_s=0) as proxy:
         for name, value in {**bucket.extra, "AWS_ENDPOINT_URL_S3": proxy.endpoint}.items():
             monkeypatch.setenv(name, value)
-        settings = Settings(source=f"{bucket.uri}/in", dest=f"{bucket.uri}/out", benchmark="off", device="cpu")
-        return run(settings, dict(os.environ)), proxy
+        plain = {"source": f"{bucket.uri}/in", "dest": f"{bucket.uri}/out", "benchmark": "off", "device": "cpu"}
+        return run(Settings(**plain | chosen), dict(os.environ)), proxy
 
 
 def first(times: int, fault: Fault, where: Callable[[Asked], bool], *, after: int = 0) -> Plan:
@@ -186,7 +189,7 @@ def test_of_two_jobs_one_commits_and_the_other_takes_its_attempt_back(
         return ""
 
     with capture_logs() as logs:
-        summary, proxy = run_behind(race, bucket, monkeypatch)
+        summary, proxy = run_behind(race, bucket, monkeypatch, lanes=1)
     assert (summary.exit_code, others[0].code, len(others[0].named("artifact_published"))) == (0, 0, 2)
     assert [event["outcome"] for event in logs if event["event"] == "artifact_published"] == ["lost_race"]
     assert ends(summary) == {"a.pb": "published", "b.pb": "already_published"}
