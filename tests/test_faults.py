@@ -215,7 +215,7 @@ def arguments_in(home: Path, *more: str) -> tuple[str, ...]:
 def test_worker_killed_once_costs_nothing(tmp_path: Path) -> None:
     """``kill -9`` of a worker, as the kernel does for want of memory, is worth another try in a fresh one."""
     put(tmp_path / "in", "slow.pb")
-    with started_job(*arguments_in(tmp_path), program=WITHOUT_TENSORFLOW) as process:
+    with started_job(*arguments_in(tmp_path, "--lanes", "1"), program=WITHOUT_TENSORFLOW) as process:
         await_event(process, "artifact_started", artifact="slow.pb")
         os.kill(await_worker(process.pid), signal.SIGKILL)
         ended = finish(process)
@@ -229,7 +229,7 @@ def test_worker_killed_once_costs_nothing(tmp_path: Path) -> None:
 def test_worker_killed_twice_costs_its_artifact_alone(tmp_path: Path) -> None:
     """What ends its workers again and again is code 47 of the artifact at work, and no other's."""
     put(tmp_path / "in", "a.pb", "hang.pb", "z.pb")
-    with started_job(*arguments_in(tmp_path), program=WITHOUT_TENSORFLOW) as process:
+    with started_job(*arguments_in(tmp_path, "--lanes", "1"), program=WITHOUT_TENSORFLOW) as process:
         await_event(process, "artifact_started", artifact="hang.pb")
         os.kill(await_worker(process.pid), signal.SIGKILL)
         await_event(process, "stage_retried", artifact="hang.pb")

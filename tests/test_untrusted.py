@@ -18,6 +18,7 @@ LOADERS: Final = re.compile(
 ALLOWED: Final = {
     ("job/engine/runners.py", "tf.saved_model.load"): "the candidate, which the job wrote itself, after its last look",
     ("job/engine/proof/bisection.py", "tf.saved_model.load"): "the candidate, too",
+    ("job/engine/variants/faithful.py", "tf.saved_model.load"): "the candidate, too",
     ("job/engine/keras/proving.py", "keras.saving.load_model"): "model.keras, which the job wrote itself, in safe mode",
     ("job/engine/keras/keras3.py", "saving_utils.model_from_config"): "a configuration that `todays` has checked",
     ("job/engine/keras/configuration.py", "marshal.loads"): "the user allowed it by --allow-lambda",
@@ -25,6 +26,7 @@ ALLOWED: Final = {
     ("job/engine/user_graphs/calling.py", "importlib.import_module"): "the user's own code, --architecture",
     ("job/engine/stages.py", "importlib.import_module"): "a module of the job, by the format",
     ("job/engine/formats/keras_h5.py", "importlib.import_module"): "a module of the job",
+    ("job/gpu.py", "importlib.import_module"): "NVML's binding, by a constant name",
     ("job/zygote.py", "importlib.import_module"): "the stages' module, by the job's own command line",
 }
 """Where one is called all the same, and why it may be."""

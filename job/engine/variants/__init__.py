@@ -6,12 +6,13 @@ from job.engine.variants.base import Device, Variant
 from job.engine.variants.constants import fold_constants
 from job.engine.variants.fold_batch_norm import fold_batch_norm
 from job.engine.variants.fold_before import fold_before
+from job.engine.variants.layout import channels_last
 from job.engine.variants.reduced import to_bfloat16, to_half
 from job.engine.variants.tidying import tidy
 
 CONSTANT: Final = (tidy, fold_constants)
 GPU: Final[frozenset[Device]] = frozenset({"gpu"})
-FOLDED: Final = (*CONSTANT, fold_batch_norm, fold_before, fold_batch_norm)
+FOLDED: Final = (*CONSTANT, fold_batch_norm, fold_before, fold_batch_norm, channels_last)
 
 VARIANTS: Final = (
     Variant(name="constants", precision="exact", passes=CONSTANT),

@@ -47,7 +47,9 @@ def _turned(frozen: FrozenGraph) -> FrozenGraph:
     ends = list(_ends(frozen))
     meta_graph = meta_graph_pb2.MetaGraphDef(graph_def=frozen.graph_def)
     meta_graph.graph_def.node.extend(ends)
-    meta_graph.collection_def["train_op"].node_list.value.extend(end.name for end in ends)  # there it reads what to keep
+    meta_graph.collection_def["train_op"].node_list.value.extend(
+        end.name for end in ends
+    )  # there it reads what to keep
     for node in meta_graph.graph_def.node:
         node.device = CPU
     graph_def = tf_optimizer.OptimizeGraph(_config(), meta_graph, verbose=False, cluster=_one_cpu())

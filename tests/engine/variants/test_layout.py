@@ -1,0 +1,209 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
+
+from job.engine.graph import Graph, NodeDef, attribute, edge_of
+from job.engine.variants.base import FrozenGraph
+from job.engine.variants.constants import fold_constants
+from job.engine.variants.editing import constant, with_nodes
+from job.engine.variants.layout import channels_last
+from tests.engine.models import v1
+from tests.engine.variants.frozen import answers, assert_same, frozen, ops
+from tests.engine.variants.nets import normal, positive
+from tests.engine.variants.test_fold_batch_norm import fused
+
+X = np.random.default_rng(0).normal(size=(2, 4, 8, 6)).astype(np.float32)
+"""Every axis has a size of its own."""
+
+
+LAST, FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
+FLOAT, INT32 = types_pb2.DT_FLOAT, types_pb2.DT_INT32
+TRANSPOSE = {"T": AttrValue(type=FLOAT), "Tperm": AttrValue(type=INT32)}
+GATHER = {name: AttrValue(type=INT32) for name in ("Tparams", "Tindices", "Taxis")}
+
+
+def conv(x: Any, seed: int = 1, size: int = 3, out: int = 4, stride: int = 1, padding: Any = "SAME") -> Any:
+    weights = normal(seed, size, size, x.shape[1], out)
+    return tf.nn.conv2d(x, weights, stride, padding, data_format="NCHW")
+
+
+def _pooled(x: Any) -> Any:
+    most = tf.nn.max_pool2d(conv(x), 3, 2, "SAME", data_format="NCHW")
+    return tf.nn.avg_pool2d(most, 2, 1, "VALID", data_format="NCHW")
+
+
+def _depthwise(x: Any) -> Any:
+    deep = tf.nn.depthwise_conv2d(conv(x), normal(2, 3, 3, 4, 2), [1, 1, 1, 1], "SAME", data_format="NCHW")
+    return tf.nn.relu6(tf.nn.bias_add(deep, normal(3, 8), data_format="NCHW"))
+
+
+def _deconvolved(x: Any) -> Any:
+    shape = tf.stack([tf.shape(x)[0], 5, 16, 12])
+    return tf.nn.conv2d_transpose(conv(x), normal(2, 2, 2, 5, 4), shape, 2, data_format="NCHW")
+
+
+def _recurring(x: Any) -> Any:
+    def body(step: Any, state: Any) -> tuple[Any, Any]:
+        return step + 1, tf.tanh(conv(state, out=4) + x)
+
+    return v1.while_loop(lambda step, _: step < 3, body, (0, x))[1]
+
+
+TURNED: dict[str, Callable[[Any], Any]] = {
+    "a convolution": conv,
+    "a bias and an activation": lambda x: tf.nn.relu(
+        tf.nn.bias_add(conv(x, stride=2), normal(2, 4), data_format="NCHW")
+    ),
+    "a batch norm": lambda x: fused(conv(x), "NCHW"),
+    "pools": _pooled,
+    "a depthwise convolution": _depthwise,
+    "a transposed convolution": _deconvolved,
+    "a pad between": lambda x: conv(
+        tf.pad(conv(x), [[0, 0], [0, 0], [1, 2], [0, 1]]), seed=2, stride=2, padding="VALID"
+    ),
+    "explicit paddings": lambda x: conv(x, stride=2, padding=[[0, 0], [0, 0], [1, 2], [0, 1]]),
+    "a residual branch": lambda x: conv(tf.nn.relu(conv(x) + x), seed=2),
+    "a scale of channels": lambda x: conv(conv(x) * positive(2, 4, 1, 1), seed=2),
+    "channels put together": lambda x: conv(tf.concat([conv(x), conv(x, seed=2, out=3)], 1), seed=3),
+    "a mean over places": lambda x: tf.reduce_mean(conv(x), [2, 3]) @ normal(2, 4, 3),
+    "a flattened end": lambda x: tf.reshape(conv(x), [-1, 192]) @ normal(2, 192, 3),
+    "a shape that is asked for": lambda x: tf.reshape(conv(x), tf.shape(x)),
+}
+
+
+def spelled_out(graph: FrozenGraph) -> FrozenGraph:
+    """Return a graph with Transposes around each op that has its channels first: without oneDNN no CPU runs those."""
+    nodes = list[NodeDef]()
+    for node in graph.graph_def.node:
+        nodes += _spelled_out(node) if node.attr["data_format"].s == b"NCHW" else [node]
+    return with_nodes(graph, nodes)
+
+
+def _spelled_out(node: NodeDef) -> Iterator[NodeDef]:
+    inner, name, data = NodeDef(), node.name, 2 if node.op == "Conv2DBackpropInput" else 0
+    inner.CopyFrom(node)
+    inner.name, inner.attr["data_format"].s = f"{name}/inner", b"NHWC"
+    for attr in {"strides", "ksize", "dilations"} & set(node.attr):
+        inner.attr[attr].list.i[:] = [node.attr[attr].list.i[axis] for axis in LAST]
+    if pads := node.attr["explicit_paddings"].list.i:
+        inner.attr["explicit_paddings"].list.i[:] = np.reshape(pads, [4, 2])[LAST].ravel().tolist()
+    for what, value in (("last", LAST), ("first", FIRST), ("axis", 0)):
+        order = constant(f"{name}/{what}", np.asarray(value, np.int32), INT32)
+        order.input.append(f"^{edge_of(node.input[data]).node}")  # it may be in a loop
+        yield order
+    if data:
+        inner.input[0] = f"{name}/sizes"
+        yield NodeDef(
+            name=inner.input[0], op="GatherV2", input=[node.input[0], f"{name}/last", f"{name}/axis"], attr=GATHER
+        )
+    inner.input[data] = f"{name}/before"
+    yield NodeDef(name=inner.input[data], op="Transpose", input=[node.input[data], f"{name}/last"], attr=TRANSPOSE)
+    yield inner
+    yield NodeDef(name=name, op="Transpose", input=[inner.name, f"{name}/first"], attr=TRANSPOSE)
+
+
+def layouts(graph: FrozenGraph) -> set[bytes]:
+    """Return the layouts that the graph's ops compute in."""
+    told = (attribute(node, "data_format") for node in graph.graph_def.node)
+    return {layout.s for layout in told if layout is not None}
+
+
+def built(change: Callable[[Any], Any], *, size: int | None = None) -> FrozenGraph:
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [size, 4, 8, 6])
+        return [x], [change(x)]
+
+    return fold_constants(frozen(build), "cpu")[0]
+
+
+@pytest.mark.parametrize("what", TURNED)
+def test_channels_come_last(what: str) -> None:
+    """Every op that has a layout has the CPU's, and each answer is what and where it was."""
+    before = built(TURNED[what])
+    after, changes = channels_last(before, "cpu")
+    assert_same(spelled_out(before), after, X)
+    assert layouts(after) == {b"NHWC"}
+    assert len(changes) == 1
+    assert not any(node.device for node in after.graph_def.node)
+
+
+def test_turned_back_only_at_the_ends() -> None:
+    """Between the layers there is no Transpose, and what a model does to its own input goes with the new one."""
+    before = built(lambda x: _depthwise(tf.nn.relu(conv(x) + x)))
+    after, _ = channels_last(before, "cpu")
+    assert ops(after)["Transpose"] == 3  # x on two ways, and the answer
+
+    def turning() -> Any:
+        x = v1.placeholder(tf.float32, [None, 8, 6, 4])
+        return [x], [tf.transpose(_pooled(tf.transpose(x, [0, 3, 1, 2])), [0, 2, 3, 1])]
+
+    assert not ops(channels_last(fold_constants(frozen(turning), "cpu")[0], "cpu")[0])["Transpose"]
+
+
+def test_transposes_in_a_row_become_one() -> None:
+    """What remains of several is their product."""
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [None, 6, 4, 8])
+        return [x], [conv(tf.transpose(x, [0, 2, 3, 1]))]
+
+    before = fold_constants(frozen(build), "cpu")[0]
+    after, _ = channels_last(before, "cpu")
+    assert_same(spelled_out(before), after, X.transpose(0, 3, 1, 2))
+    assert ops(after) == {"Transpose": 2, "Conv2D": 1}
+
+
+def test_several_answers() -> None:
+    """Answers from between the layers, the same one twice, and one of an op that has a layout itself."""
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [None, 4, 8, 6])
+        first = conv(x)
+        second = tf.nn.relu(first)
+        return [x], [second, conv(second, seed=2), first, second, tf.identity(x)]
+
+    before = frozen(build)
+    after, _ = channels_last(before, "cpu")
+    assert_same(spelled_out(before), after, X)
+    assert layouts(after) == {b"NHWC"}
+
+
+def test_in_loops() -> None:
+    """In a loop of TF1's the answers hold, whatever of it can be turned."""
+    before = built(_recurring)
+    after, _ = channels_last(before, "cpu")
+    assert_same(spelled_out(before), after, X)
+
+
+LEFT: dict[str, Callable[[Any], Any]] = {
+    "channels that come last": lambda x: tf.nn.conv2d(x, normal(1, 3, 3, 6, 4), 1, "SAME"),
+    "nothing that has a layout": lambda x: tf.nn.relu(tf.transpose(x, [0, 2, 3, 1])),
+}
+
+
+@pytest.mark.parametrize("what", LEFT)
+def test_what_is_left_alone(what: str) -> None:
+    """Where no op has its channels first nothing is rewritten."""
+    before = built(LEFT[what])
+    assert channels_last(before, "cpu") == (before, ())
+
+
+def test_gpus_are_left_alone() -> None:
+    """On a GPU TensorFlow chooses the layout when it loads a model."""
+    before = built(conv)
+    assert channels_last(before, "gpu") == (before, ())
+
+
+def test_twice_is_the_same() -> None:
+    """The same model gives the same bytes."""
+    first, second = (channels_last(built(_depthwise), "cpu")[0] for _ in range(2))
+    assert first.graph_def.SerializeToString(deterministic=True) == second.graph_def.SerializeToString(
+        deterministic=True
+    )
+    assert len(Graph(first.graph_def).nodes) < 20
+    assert len(answers(first, X)) == 1
