@@ -7,6 +7,7 @@ from job import keras_file
 from job.pulling import local_entry
 from job.records import Artifact, ArtifactOptions, DeviceReport
 from job.requests import BenchmarkRequest, ConvertRequest, KerasRequest, SourceRequest, VerifyRequest
+from job.results import ParityResult
 from job.settings import Settings
 from job.tuning import Search
 from job.workers import Mode
@@ -80,8 +81,9 @@ class Asking:
             source=source, file=str(self.keras_file), reference=str(self._reference), tolerance=self.tolerance
         )
 
-    def search(self, source: SourceRequest) -> Search:
-        """Ask for a faster variant."""
+    def search(self, source: SourceRequest, as_run: ParityResult | None) -> Search:
+        """Ask for a faster variant; `as_run` is how the faithful model compares as its users run it."""
+        errors = [output.relative for output in as_run.outputs if output.relative is not None] if as_run else []
         return Search(
             source=source,
             saved_model=self.saved_model,
@@ -90,6 +92,7 @@ class Asking:
             proof=self.proof("as_run", source),
             precision=self.settings.precision,
             budget_s=self.settings.tune_budget,
+            as_run=max(errors, default=0.0),
         )
 
     def benchmark(self, source: SourceRequest) -> BenchmarkRequest:

@@ -190,7 +190,7 @@ class Attempt:
         if reason := speed.why_untuned(self._shop.settings, self.report):
             self._update(tuning=TuningResult(verdict="not_run", reason=reason))
             return
-        wanted = replace(self._asking.search(source), clock=self._runs.stopwatch.now)
+        wanted = replace(self._asking.search(source, self.report.as_run), clock=self._runs.stopwatch.now)
         found = speed.tuned(wanted, self._stage)
         log.info("tuned", verdict=found.verdict, published=found.published, reason=found.reason)
         self._update(tuning=found)

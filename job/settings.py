@@ -44,7 +44,8 @@ class Settings:
     )
     tune_budget: float = _knob(
         90.0,
-        "How many seconds the search for a faster variant may take for one artifact; 0: none is looked for.",
+        "After this many seconds the search for a faster variant of one artifact begins nothing new, and what is at "
+        "work has as many and 60 more for itself; 0: none is looked for.",
         minimum=0,
         metavar="SECONDS",
     )

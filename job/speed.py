@@ -1,5 +1,7 @@
 """Make a proven model fast, and tell how fast it is; what fails here costs the speed or its figures, not the model."""
 
+import shutil
+
 import structlog
 
 from job.errors import JobError
@@ -27,9 +29,11 @@ def tuned(wanted: Search, stage: RunStage) -> TuningResult:
     """Return what the search for a faster variant came to."""
     try:
         return search(wanted, stage)
-    except JobError as error:
+    except (JobError, OSError) as error:
         log.warning("tuning_failed", reason=str(error))
         return TuningResult(verdict="not_run", reason=str(error))
+    finally:
+        shutil.rmtree(wanted.scratch, ignore_errors=True)  # room for what is published next
 
 
 def benchmarked(wanted: BenchmarkRequest, stage: RunStage) -> BenchmarkResult:

@@ -37,6 +37,9 @@ FAITHFUL: Final = "faithful"
 RACE_SHARE: Final = 0.6
 """Of the budget that is left once the variants are made; the rest is for proving the fastest."""
 
+LEEWAY: Final = 2.0
+"""How much further from the TF1 graph's exact answers than the faithful model a variant may be, both as run."""
+
 MODES: Final[dict[Precision, tuple[Mode, ...]]] = {"exact": ("exact", "as_run"), "reduced": ("as_run",)}
 """How a variant is compared: one of reduced precision has its kernels only as its users run it."""
 
@@ -52,7 +55,8 @@ class RunStage(Protocol):
 class Search:
     """What is searched: the faithful model, how its answers are held to the TF1 graph's, and at what cost.
 
-    Variants are made below `scratch`, and the one that wins is moved to `fast`.
+    Variants are made below `scratch`, and the one that wins is moved to `fast`. `as_run` is the faithful model's
+    largest relative error as its users run it.
     """
 
     source: SourceRequest
@@ -62,6 +66,7 @@ class Search:
     proof: VerifyRequest
     precision: Precision
     budget_s: float
+    as_run: float = 0.0
     clock: Callable[[], float] = field(default=time.monotonic)
 
 
@@ -98,7 +103,11 @@ def _heats(wanted: Search, stage: RunStage, made: tuple[MadeVariant, ...], end_s
     """Race and prove; where the fastest are out, race those again that had left behind them."""
     heats, runners = _Heats(), [one for one in made if not one.reason]
     while runners and not heats.winner and wanted.clock() <= end_s:
-        race = _race(wanted, stage, runners, RACE_SHARE * (end_s - wanted.clock()))
+        try:
+            race = _race(wanted, stage, runners, RACE_SHARE * (end_s - wanted.clock()))
+        except JobError as error:  # what is known of the others stays known
+            heats.reason = f"the race ended early: {error}"
+            break
         found = {one.name: one for one in _tried(wanted, stage, _ranking(race), made, end_s)}
         heats.raced |= {one.name: one for one in race.runners}
         heats.tried |= found
@@ -183,7 +192,11 @@ def _proven(wanted: Search, stage: RunStage, made: MadeVariant) -> VariantResult
     found = list[ParityResult]()
     for mode in MODES[made.precision]:
         request = replace(
-            wanted.proof, saved_model=str(wanted.scratch / made.name), mode=mode, precision=made.precision
+            wanted.proof,
+            saved_model=str(wanted.scratch / made.name),
+            mode=mode,
+            precision=made.precision,
+            tolerance=_tolerance(wanted, mode),
         )
         try:
             parity = stage(mode, "verify", request, ParityResult)
@@ -194,6 +207,12 @@ def _proven(wanted: Search, stage: RunStage, made: MadeVariant) -> VariantResult
             reason = parity.reason or "its answers could not be compared"
             return replace(_result(made, "outside_class"), reason=reason, parity=tuple(found))
     return replace(_result(made, "published"), parity=tuple(found))
+
+
+def _tolerance(wanted: Search, mode: Mode) -> float:
+    """Return the conversion's tolerance; as run at least twice what TensorFlow makes of the faithful model."""
+    own = wanted.proof.tolerance
+    return max(own, LEEWAY * wanted.as_run) if mode == "as_run" else own
 
 
 def _is_unjudged(mode: Mode, made: MadeVariant) -> bool:
@@ -223,4 +242,4 @@ def _left_behind(made: MadeVariant, runner: Runner | None, winner: VariantResult
 def _why_none(tried: dict[str, VariantResult]) -> str:
     if not tried:
         return "none is faster beyond its interval"
-    return f"{', '.join(tried)} would be faster, and {'is' if len(tried) == 1 else 'are'} not right or not proven"
+    return f"{', '.join(tried)} {'is' if len(tried) == 1 else 'are'} not right, or not proven"

@@ -176,8 +176,8 @@ def gpu(watched: GpuWatch) -> str:
 
 
 CLASSES: Final = {
-    "exact": "32-bit arithmetic, within the tolerance of the conversion",
-    "reduced": "16-bit arithmetic, within 1e-2 of the scale, and 99.5 % of the rows keep their top-1",
+    "exact": "32-bit arithmetic, within the conversion's tolerance or, as run, twice the faithful model's own error",
+    "reduced": "16-bit arithmetic, within 1e-2 of the scale; 99.5 % of each parity sample's rows keep their top-1",
 }
 """What a variant is held to (issue 6)."""
 

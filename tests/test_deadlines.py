@@ -34,7 +34,8 @@ CHOSEN = BenchmarkRequest(source=SOME_SIZES, saved_model="s", effort="full")
         (FULL, 1, 0, 600 + 60 + (9 + 1) * 20),
         (CHOSEN, 1, 0, 600 + 60 + (3 + 1) * 20),
         (replace(CHOSEN, device="gpu"), 1, 0, 600 + 60 + (2 * 3 + 1) * 20),
-        (RACE, 1, 1, 600 + 60 + 60 + 45),
+        (RACE, 1, 1, 60 + 60 + 45),
+        (replace(VERIFY, precision="exact"), 3, 1, 90 + 60 + 60),
     ],
 )
 def test_stage_has_the_time_of_its_kind_and_size(request_: Any, signatures: int, gib: int, seconds: float) -> None:

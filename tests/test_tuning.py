@@ -135,6 +135,32 @@ def test_a_worker_that_a_variant_ends_costs_that_variant(tmp_path: Path) -> None
     assert found.variants[1].reason == "out of memory in the verify stage"
 
 
+def test_an_exact_variant_may_be_as_far_off_as_run_as_tensorflow_makes_the_faithful_model(tmp_path: Path) -> None:
+    """Twice that where it is more than the tolerance, which alone holds without optimisers."""
+    for as_run, tolerance in ((1e-6, 1e-5), (4e-3, 8e-3)):
+        stages = Stages(tmp_path / str(as_run), {"plain": (lap(1.2),)})
+        search(replace(searched(tmp_path / str(as_run)), as_run=as_run), stages)
+        asked = [request.tolerance for _, _, request in stages.asked if isinstance(request, VerifyRequest)]
+        assert asked == [1e-5, tolerance]
+
+
+def test_a_race_that_ends_its_worker_keeps_what_is_known(tmp_path: Path) -> None:
+    """A variant that brings the race down costs the search what came after, and the report says so."""
+    stages = Stages(tmp_path, {"bold": (lap(1.9),)}, wrong=("bold",))
+
+    def stage(mode: str, name: str, request: Any, kind: Callable[..., Any]) -> Any:
+        if isinstance(request, RaceRequest) and "bold" not in request.saved_models:
+            raise Poison("the worker ended in the race stage")
+        return stages(mode, name, request, kind)
+
+    found = search(searched(tmp_path), stage)
+    assert (found.verdict, found.reason) == (
+        "none_faster",
+        "the race ended early: the worker ended in the race stage",
+    )
+    assert verdicts(found)["bold"] == "outside_class"
+
+
 def test_the_budget_ends_the_search(tmp_path: Path) -> None:
     """Once it is used up nothing more is raced or proven, and what was not tried is called so."""
     ticks = iter((0.0, 61.0))

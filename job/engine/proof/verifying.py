@@ -124,7 +124,7 @@ def _tolerance(request: VerifyRequest, *, alike: bool) -> float:
     """Return what a 32-bit float may be off; `alike` says that both sides ran with the same settings."""
     if request.precision == "reduced":
         return max(REDUCED_TOLERANCE, request.tolerance)
-    return request.tolerance if alike else max(AS_RUN_TOLERANCE, request.tolerance)
+    return request.tolerance if alike or request.precision else max(AS_RUN_TOLERANCE, request.tolerance)
 
 
 def _judged(request: VerifyRequest, output: OutputParity, *, alike: bool) -> OutputParity:
