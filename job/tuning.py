@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 
 from job.errors import JobError
+from job.gate import proven
 from job.requests import MakeVariantsRequest, RaceRequest, SourceRequest, VerifyRequest
 from job.results import (
     MadeVariant,
@@ -203,9 +204,12 @@ def _proven(wanted: Search, stage: RunStage, made: MadeVariant) -> VariantResult
         except JobError as error:  # what its graph does to a worker costs itself alone
             return replace(_result(made, "outside_class"), reason=str(error), parity=tuple(found))
         found.append(parity)
-        if parity.verdict == "failed" or (parity.verdict == "not_run" and not _is_unjudged(mode, made)):
-            reason = parity.reason or "its answers could not be compared"
-            return replace(_result(made, "outside_class"), reason=reason, parity=tuple(found))
+        if parity.verdict == "failed":
+            break
+    judged = _judged(found)
+    if judged.verdict != "passed":
+        reason = judged.reason or "its answers could not be compared"
+        return replace(_result(made, "outside_class"), reason=reason, parity=tuple(found))
     return replace(_result(made, "published"), parity=tuple(found))
 
 
@@ -215,9 +219,9 @@ def _tolerance(wanted: Search, mode: Mode) -> float:
     return max(own, LEEWAY * wanted.as_run) if mode == "as_run" else own
 
 
-def _is_unjudged(mode: Mode, made: MadeVariant) -> bool:
-    """As run, whole numbers tip over by rounding alone and are not judged: the exact comparison has judged them."""
-    return mode == "as_run" and made.precision == "exact"
+def _judged(found: list[ParityResult]) -> ParityResult:
+    """Return what counts: as run, whole numbers tip over by rounding alone, and the exact comparison judges those."""
+    return found[-1] if len(found) == 1 or found[-1].verdict == "failed" else proven(*found)
 
 
 def _result(made: MadeVariant, verdict: Any) -> VariantResult:

@@ -12,6 +12,7 @@ from job.requests import RaceRequest, SourceRequest, VerifyRequest
 from job.results import (
     MadeVariant,
     MadeVariants,
+    OutputParity,
     ParityResult,
     RaceLap,
     RaceResult,
@@ -142,6 +143,26 @@ def test_an_exact_variant_may_be_as_far_off_as_run_as_tensorflow_makes_the_faith
         search(replace(searched(tmp_path / str(as_run)), as_run=as_run), stages)
         asked = [request.tolerance for _, _, request in stages.asked if isinstance(request, VerifyRequest)]
         assert asked == [1e-5, tolerance]
+
+
+def test_a_variant_that_only_runs_with_onednn_is_proven_with_it(tmp_path: Path) -> None:
+    """Where the device has no kernel without oneDNN, the comparison that both sides ran with it is what counts."""
+    stages = Stages(tmp_path, {"plain": (lap(1.2),)})
+
+    def stage(mode: str, name: str, request: Any, kind: Callable[..., Any]) -> Any:
+        if not isinstance(request, VerifyRequest):
+            return stages(mode, name, request, kind)
+        shown = OutputParity(signature="s", output="y", tensor="y:0", dtype="float32", verdict="passed", tolerance=1e-5)
+        if mode == "exact":
+            return ParityResult(mode="exact", verdict="not_run", outputs=(replace(shown, verdict="not_run"),))
+        return ParityResult(mode="as_run", verdict="passed", outputs=(replace(shown, method=method),))
+
+    method = "onednn"
+    assert search(searched(tmp_path), stage).published == "plain"
+    method = "values"
+    stages.tmp_path = tmp_path / "again"
+    found = search(searched(tmp_path / "again"), stage)
+    assert (found.verdict, found.variants[0].reason) == ("none_faster", "its answers could not be compared")
 
 
 def test_a_race_that_ends_its_worker_keeps_what_is_known(tmp_path: Path) -> None:

@@ -63,8 +63,7 @@ def verify(request: VerifyRequest) -> ParityResult:
     ``request.reference``; ``as_run`` compares the candidate as its users run it with those, and a variant does so
     in either mode.
     """
-    asks_again = request.mode == "as_run" and not request.precision
-    lacking = reference.unanswered(request.reference) if asks_again else frozenset[str]()
+    lacking = reference.unanswered(request.reference) if request.mode == "as_run" else frozenset[str]()
     mode: Mode = "exact" if lacking else request.mode
     runtime.configure(mode, request.device, request.seed, grappler=request.grappler)
     source = read_source(request.source)

@@ -77,12 +77,21 @@ def dense() -> Signatures:
     }
 
 
-def channels_first() -> Signatures:
-    """Convolutions over channels that come first, as models trained on GPUs have them."""
-    x = v1.placeholder(tf.float32, [None, 3, 8, 8], name="x")
-    convolved = tf.nn.conv2d(x, ref("w1", normal(1, 3, 3, 3, 8)), 1, "SAME", data_format="NCHW")
-    biased = tf.nn.bias_add(convolved, ref("b1", normal(2, 8)), data_format="NCHW")
-    return {"serving_default": signature({"x": x}, {"y": tf.nn.relu(batch_norm(biased, "bn1", "NCHW"))})}
+def channels_first(layout: str = "NCHW") -> Signatures:
+    """Convolutions over channels that come first, as models trained on GPUs have them; in the other layout the same."""
+    is_first, how = layout == "NCHW", {"data_format": layout}
+    x = v1.placeholder(tf.float32, [None, 3, 9, 9], name="x")
+    start = x if is_first else tf.transpose(x, [0, 2, 3, 1])
+    biased = tf.nn.bias_add(
+        tf.nn.conv2d(start, ref("w1", normal(1, 3, 3, 3, 8)), 1, "SAME", **how), ref("b1", normal(2, 8)), **how
+    )
+    first = tf.nn.relu(batch_norm(biased, "bn1", layout))
+    padded = tf.pad(first, [[0, 0], [0, 0], [1, 1], [1, 1]] if is_first else [[0, 0], [1, 1], [1, 1], [0, 0]])
+    second = batch_norm(tf.nn.conv2d(padded, ref("w2", normal(3, 3, 3, 8, 8)), 2, "VALID", **how), "bn2", layout)
+    both = tf.nn.relu(second + tf.nn.max_pool2d(first, 3, 2, "SAME", **how))
+    scores = tf.reduce_mean(both, [2, 3] if is_first else [1, 2]) @ ref("w3", normal(4, 8, 5))
+    places = both if is_first else tf.transpose(both, [0, 3, 1, 2])
+    return {"serving_default": signature({"x": x}, {"places": places, "scores": scores})}
 
 
 def shared() -> Signatures:

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.framework.attr_value_pb2 import AttrValue
 
-from job.engine.graph import Graph, NodeDef, attribute, edge_of
+from job.engine.graph import Graph, GraphDef, NodeDef, attribute, edge_of
+from job.engine.variants import FOLDED
 from job.engine.variants.base import FrozenGraph
 from job.engine.variants.constants import fold_constants
 from job.engine.variants.editing import constant, with_nodes
@@ -17,18 +19,20 @@ from tests.engine.variants.frozen import answers, assert_same, frozen, ops
 from tests.engine.variants.nets import normal, positive
 from tests.engine.variants.test_fold_batch_norm import fused
 
+GOLDEN = Path(__file__).parents[4] / "shared/goldens/nchw_frozen"
+
 X = np.random.default_rng(0).normal(size=(2, 4, 8, 6)).astype(np.float32)
 """Every axis has a size of its own."""
 
 
-LAST, FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
+LAYOUTS = {b"NCHW": (b"NHWC", [0, 2, 3, 1], [0, 3, 1, 2]), b"NCDHW": (b"NDHWC", [0, 2, 3, 4, 1], [0, 4, 1, 2, 3])}
 FLOAT, INT32 = types_pb2.DT_FLOAT, types_pb2.DT_INT32
 TRANSPOSE = {"T": AttrValue(type=FLOAT), "Tperm": AttrValue(type=INT32)}
 GATHER = {name: AttrValue(type=INT32) for name in ("Tparams", "Tindices", "Taxis")}
 
 
-def conv(x: Any, seed: int = 1, size: int = 3, out: int = 4, stride: int = 1, padding: Any = "SAME") -> Any:
-    weights = normal(seed, size, size, x.shape[1], out)
+def conv(x: Any, *, seed: int = 1, out: int = 4, stride: int = 1, padding: Any = "SAME") -> Any:
+    weights = normal(seed, 3, 3, x.shape[1], out)
     return tf.nn.conv2d(x, weights, stride, padding, data_format="NCHW")
 
 
@@ -45,6 +49,10 @@ def _depthwise(x: Any) -> Any:
 def _deconvolved(x: Any) -> Any:
     shape = tf.stack([tf.shape(x)[0], 5, 16, 12])
     return tf.nn.conv2d_transpose(conv(x), normal(2, 2, 2, 5, 4), shape, 2, data_format="NCHW")
+
+
+def _volumes(x: Any) -> Any:
+    return tf.nn.conv3d(x[:, :, None], normal(1, 1, 3, 3, 4, 5), [1] * 5, "SAME", data_format="NCDHW")
 
 
 def _recurring(x: Any) -> Any:
@@ -66,6 +74,8 @@ TURNED: dict[str, Callable[[Any], Any]] = {
     "a pad between": lambda x: conv(
         tf.pad(conv(x), [[0, 0], [0, 0], [1, 2], [0, 1]]), seed=2, stride=2, padding="VALID"
     ),
+    "volumes": lambda x: tf.nn.relu(tf.nn.bias_add(_volumes(x), normal(2, 5), data_format="NCDHW")),
+    "depth to space": lambda x: tf.nn.depth_to_space(conv(x), 2, data_format="NCHW"),
     "explicit paddings": lambda x: conv(x, stride=2, padding=[[0, 0], [0, 0], [1, 2], [0, 1]]),
     "a residual branch": lambda x: conv(tf.nn.relu(conv(x) + x), seed=2),
     "a scale of channels": lambda x: conv(conv(x) * positive(2, 4, 1, 1), seed=2),
@@ -77,22 +87,25 @@ TURNED: dict[str, Callable[[Any], Any]] = {
 
 
 def spelled_out(graph: FrozenGraph) -> FrozenGraph:
-    """Return a graph with Transposes around each op that has its channels first: without oneDNN no CPU runs those."""
+    """Return a graph with Transposes around what no CPU computes without oneDNN: ops that have channels first."""
     nodes = list[NodeDef]()
     for node in graph.graph_def.node:
-        nodes += _spelled_out(node) if node.attr["data_format"].s == b"NCHW" else [node]
+        layout = attribute(node, "data_format")
+        stays = layout is None or layout.s not in LAYOUTS or node.op == "BiasAdd"
+        nodes += [node] if stays else _spelled_out(node)
     return with_nodes(graph, nodes)
 
 
 def _spelled_out(node: NodeDef) -> Iterator[NodeDef]:
     inner, name, data = NodeDef(), node.name, 2 if node.op == "Conv2DBackpropInput" else 0
     inner.CopyFrom(node)
-    inner.name, inner.attr["data_format"].s = f"{name}/inner", b"NHWC"
+    inner.name = f"{name}/inner"
+    inner.attr["data_format"].s, last, first = LAYOUTS[attribute(node, "data_format").s]
     for attr in {"strides", "ksize", "dilations"} & set(node.attr):
-        inner.attr[attr].list.i[:] = [node.attr[attr].list.i[axis] for axis in LAST]
+        inner.attr[attr].list.i[:] = [node.attr[attr].list.i[axis] for axis in last]
     if pads := node.attr["explicit_paddings"].list.i:
-        inner.attr["explicit_paddings"].list.i[:] = np.reshape(pads, [4, 2])[LAST].ravel().tolist()
-    for what, value in (("last", LAST), ("first", FIRST), ("axis", 0)):
+        inner.attr["explicit_paddings"].list.i[:] = np.reshape(pads, [4, 2])[last].ravel().tolist()
+    for what, value in (("last", last), ("first", first), ("axis", 0)):
         order = constant(f"{name}/{what}", np.asarray(value, np.int32), INT32)
         order.input.append(f"^{edge_of(node.input[data]).node}")  # it may be in a loop
         yield order
@@ -127,7 +140,7 @@ def test_channels_come_last(what: str) -> None:
     before = built(TURNED[what])
     after, changes = channels_last(before, "cpu")
     assert_same(spelled_out(before), after, X)
-    assert layouts(after) == {b"NHWC"}
+    assert layouts(after) <= {b"NHWC", b"NDHWC"}
     assert len(changes) == 1
     assert not any(node.device for node in after.graph_def.node)
 
@@ -170,7 +183,7 @@ def test_several_answers() -> None:
     before = frozen(build)
     after, _ = channels_last(before, "cpu")
     assert_same(spelled_out(before), after, X)
-    assert layouts(after) == {b"NHWC"}
+    assert layouts(after) <= {b"NHWC", b"NDHWC"}
 
 
 def test_in_loops() -> None:
@@ -182,13 +195,14 @@ def test_in_loops() -> None:
 
 LEFT: dict[str, Callable[[Any], Any]] = {
     "channels that come last": lambda x: tf.nn.conv2d(x, normal(1, 3, 3, 6, 4), 1, "SAME"),
+    "what cannot be turned whole": lambda x: tf.nn.max_pool3d(_volumes(x), 2, 1, "SAME", data_format="NCDHW"),
     "nothing that has a layout": lambda x: tf.nn.relu(tf.transpose(x, [0, 2, 3, 1])),
 }
 
 
 @pytest.mark.parametrize("what", LEFT)
 def test_what_is_left_alone(what: str) -> None:
-    """Where no op has its channels first nothing is rewritten."""
+    """Where no op has its channels first, or one would keep them, nothing is rewritten."""
     before = built(LEFT[what])
     assert channels_last(before, "cpu") == (before, ())
 
@@ -197,6 +211,18 @@ def test_gpus_are_left_alone() -> None:
     """On a GPU TensorFlow chooses the layout when it loads a model."""
     before = built(conv)
     assert channels_last(before, "gpu") == (before, ())
+
+
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason="no goldens beside the repository")
+def test_golden() -> None:
+    """What TF 1.15 wrote answers, by a CPU's plain kernels, as the same weights do in its other layout."""
+    graph_def = GraphDef.FromString((GOLDEN / "frozen.pb").read_bytes())
+    graph = FrozenGraph(graph_def=graph_def, inputs=("images:0",), outputs=("logits_nchw:0",))
+    for one in FOLDED:
+        graph, _ = one(graph, "cpu")
+    golden = np.load(GOLDEN / "golden.npz")
+    np.testing.assert_allclose(answers(graph, golden["in_images"])[0], golden["out_logits"], rtol=0, atol=1e-5)
+    assert ops(graph) == {"Conv2D": 1, "BiasAdd": 2, "Relu": 1, "MaxPool": 1, "Mean": 1, "MatMul": 1}
 
 
 def test_twice_is_the_same() -> None:
