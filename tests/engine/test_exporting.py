@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.eager import context
 
 from job.engine.assembling import read_source
 from job.engine.exporting import export
 from job.engine.lift import lift
 from job.errors import Internal
 from tests.engine.interface.test_signatures import X, linear, served, signature
+from tests.engine.models import Saver, converted, ref, v1
 
 
 def odd() -> dict[str, object]:
@@ -51,3 +53,24 @@ def test_path_of_this_machine_is_refused(tmp_path: Path) -> None:
     source = read_source(served(tmp_path, build))
     with pytest.raises(Internal, match="names a file of this machine"):
         export(lift(source, allow_nonfinite=False), source, str(tmp_path / "out"), scratch=str(tmp_path / "source"))
+
+
+def test_loop_of_tf1_runs_in_one_graph(saved: Saver, tmp_path: Path) -> None:
+    """TensorFlow puts our nested functions into one graph, loops and all: a call left there would cost time in each."""
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        square = ref("square", np.eye(2, dtype=np.float32))
+        _, last = tf.while_loop(lambda step, _: step < 3, lambda step, state: (step + 1, state @ square), (0, x))
+        tf.identity(last, name="y")
+
+    model = converted(saved(build), tmp_path)
+    context.enable_run_metadata()
+    try:
+        np.testing.assert_array_equal(model.answer({"x:0": X})["y:0"], X)
+        ran = context.export_run_metadata().function_graphs
+    finally:
+        context.disable_run_metadata()
+    ops = {node.op for graph in ran for node in graph.post_optimization_graph.node}
+    assert "NextIteration" in ops
+    assert not ops & {"PartitionedCall", "StatefulPartitionedCall"}
