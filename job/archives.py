@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,15 +34,23 @@ class Opened:
 
 
 @contextmanager
-def opened(archive: Artifact, pull: Callable[[], Path], settings: Settings, source_uri: str) -> Iterator[Opened]:
+def opened(
+    archive: Artifact,
+    pull: Callable[[], Path],
+    settings: Settings,
+    source_uri: str,
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[Opened]:
     """Pull an archive, unpack it and find what is in it; its files go when the context ends.
 
-    `pull` returns the directory below which the archive then lies, which is removed. One that
-    cannot be pulled, is damaged, refused or without a model is the only artifact found, with its problem.
+    `pull` returns the directory below which the archive then lies, which is removed; `beside` is what the rest waits
+    for. One that cannot be pulled, is damaged, refused or without a model is the only artifact found, with its problem.
     """
     with ExitStack() as cleanup:
         try:
-            inside = _open(archive, pull(), settings, source_uri, cleanup)
+            pulled = pull()
+            with beside():
+                inside = _open(archive, pulled, settings, source_uri, cleanup)
         except JobError as error:
             inside = _closed(archive, error)
         except Exception as error:  # a bug of ours costs this archive and not the other artifacts

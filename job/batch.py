@@ -31,6 +31,9 @@ LEFT_NAMED: Final = 5
 GOODBYE_S: Final = 1.0
 """How long what is at work has for ending, once it is dropped; what does not is left behind with the process."""
 
+GOODBYE: Final = 0.1
+"""The part of the grace that this may be: the reminders of job.interrupts are further apart."""
+
 
 @dataclass(kw_only=True)
 class Batch:
@@ -60,9 +63,9 @@ def process_all(shops: Sequence[Workshop], work: Work, options_for: OptionsFor) 
     `options_for` says what the user says about an artifact that is found in an archive.
     """
     items = [_Item(artifact=artifact, said=said, reports=[], left_alone=[]) for artifact, said in work]
-    shift = _Shift(items, options_for, Intake(shops[0].interrupts, shops[0].lanes.crowding))
     most = max(shop.lanes.at_work for shop in shops)
     places = [shop for nth in range(most) for shop in shops if nth < shop.lanes.at_work][: len(items)]
+    shift = _Shift(items, options_for, shops[0], at_work=len(places))
     hands = [threading.Thread(target=shift.serve, args=(shop,), daemon=True) for shop in places]
     try:
         for hand in hands:
@@ -71,16 +74,18 @@ def process_all(shops: Sequence[Workshop], work: Work, options_for: OptionsFor) 
             hand.join()
     except KeyboardInterrupt as error:
         shift.end(str(error))
+        goodbye_s = min(GOODBYE_S, GOODBYE * shops[0].settings.grace_s)
         for hand in hands:
-            hand.join(GOODBYE_S / len(hands))
+            hand.join(goodbye_s / len(hands))
     return shift.batch()
 
 
 class _Shift:
     """Hands artifacts out, one after another, to the threads that process them, until there is cause to end."""
 
-    def __init__(self, items: Sequence[_Item], options_for: OptionsFor, intake: Intake) -> None:
-        self._items, self._options_for, self._intake = items, options_for, intake
+    def __init__(self, items: Sequence[_Item], options_for: OptionsFor, shop: Workshop, *, at_work: int) -> None:
+        self._items, self._options_for, self._interrupts = items, options_for, shop.interrupts
+        self._intake = Intake(shop.interrupts, at_work=at_work, crowding=shop.lanes.crowding)
         self._lock = threading.Lock()
         self._cause, self._is_stopped = "", False
         self._bug: BaseException | None = None
@@ -93,7 +98,8 @@ class _Shift:
         except (KeyboardInterrupt, Closed) as error:
             self.end(str(error))
         except BaseException as error:  # noqa: BLE001 - it is raised in the main thread
-            self._bug = error
+            if not self._interrupts.cause:  # else it may be that what it used is closed
+                self._bug = error
             self.end("a bug")
 
     def end(self, cause: str) -> None:
@@ -123,6 +129,11 @@ class _Shift:
             item.is_begun = True
             return item
 
+    def _check(self) -> None:
+        """Raise `Closed` once there is cause to end, in whatever thread."""
+        if self._cause:
+            raise Closed(self._cause)
+
     def _process(self, shop: Workshop, item: _Item) -> None:
         for report in self._reports(shop, item):
             item.reports.append(report)
@@ -151,7 +162,11 @@ class _Shift:
         shop.progress.artifact_started(archive.name)
         shop.progress.stage(archive.name, "unpack")
         with opened(
-            archive, lambda: shop.ahead.take(archive).directory, shop.settings, shop.ahead.source.uri
+            archive,
+            lambda: shop.ahead.take(archive).directory,
+            shop.settings,
+            shop.ahead.source.uri,
+            beside=shop.lanes.transfer,
         ) as inside:
             listing = inside.listing
             item.left_alone.extend(listing.left_alone)
@@ -162,6 +177,7 @@ class _Shift:
             work = [_with_options(found, self._options_for) for found in listing.artifacts]
             within = replace(shop, ahead=shop.ahead.within(inside.storage, [found for found, _ in work]))
             for found, said in work:
+                self._check()
                 yield self._process_one(within, found, said)
 
     def _process_one(self, shop: Workshop, artifact: Artifact, said: ArtifactOptions) -> ArtifactReport:

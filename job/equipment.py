@@ -42,7 +42,8 @@ class Equipment(AbstractContextManager["Equipment"]):
         `wanted` is how many stages the user lets compute at once, or on how many GPUs.
         """
         if device.device == "gpu":
-            lanes = self._of_gpus(visible_gpus(self._environment, device.count)[: min(wanted or most, most)])
+            names = visible_gpus(self._environment, device.count) if device.count > 1 else ("",)
+            lanes = self._of_gpus(names[: min(wanted or most, most)])
         else:
             sets = self._grown_to(max(1, min(wanted or lanes_here(), most)))
             lanes = (self._lanes([Lane(forkservers=one) for one in sets]),)
@@ -67,9 +68,7 @@ class Equipment(AbstractContextManager["Equipment"]):
         sets = self._grown_to(2 * len(names))
         pairs = zip(names, sets[::2], sets[1::2], strict=True)
         return tuple(
-            self._lanes(
-                [Lane(forkservers=one, on_gpu=True, gpu=name if len(names) > 1 else ""), Lane(forkservers=other)]
-            )
+            self._lanes([Lane(forkservers=one, on_gpu=True, gpu=name), Lane(forkservers=other)])
             for name, one, other in pairs
         )
 

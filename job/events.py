@@ -46,7 +46,8 @@ EVENTS: Final[Mapping[str, Event]] = {
     "rules_not_used": _event("`--rules` were not needed", "cause"),
     "stage_ended": _event("a stage of an artifact is done", "wall_s", "peak_memory_bytes"),
     "stage_retried": _event(
-        "a worker ended without a result, and the stage runs once more, perhaps without an optimizer",
+        "a worker ended without a result, or lacked memory beside others: the stage runs once more, with all lanes, "
+        "perhaps without an optimizer",
         *("reason", "without"),
     ),
     "made_again": _event("what the job had added and could not prove is left out", "without"),
@@ -57,6 +58,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "forkserver_restarted": _event("it was started again", "mode", "cause"),
     "variant_dropped": _event("a faster variant does not hold its class and is not published", "variant", "reason"),
     "tuning_failed": _event("no faster variant was found, for a failure", "reason"),
+    "fast_model_withdrawn": _event("the benchmark found the fast model slower than the faithful one", "reason"),
     "tuned": _event("the search for a faster variant has ended", "verdict", "published", "reason"),
     "benchmark_failed": _event("there are no figures; the model is published all the same", "reason"),
     "artifact_published": _event("a model is committed: by us, or by another who came first", "outcome", "place"),

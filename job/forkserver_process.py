@@ -6,8 +6,10 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +18,9 @@ from job.processes import descendants, kill_all
 TAIL_BYTES: Final = 8192
 LONGEST_ANSWER_BYTES: Final = 4096
 END_TIMEOUT_S: Final = 5
+
+_STARTER: Final = ThreadPoolExecutor(1)
+"""The one thread that starts forkservers: the kernel ends a child with the thread that it is of (PR_SET_PDEATHSIG)."""
 
 
 class Lost(Exception):
@@ -27,9 +32,11 @@ class ForkserverProcess:
 
     def __init__(self, stages: str, log: Path, environment: Mapping[str, str]) -> None:
         self._log = log
+        self._closing = threading.Lock()
         self._beats, beats = os.pipe()
         with log.open("ab") as errors:
-            self._process = subprocess.Popen(
+            self._process = _STARTER.submit(
+                subprocess.Popen[bytes],
                 [sys.executable, "-m", "job.zygote", stages, str(beats)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -39,7 +46,7 @@ class ForkserverProcess:
                 cwd=Path(__file__).parent.parent,
                 start_new_session=True,
                 pass_fds=(beats,),
-            )
+            ).result()
         os.close(beats)
         self._heard = b""
         self.beats = 0
@@ -59,7 +66,7 @@ class ForkserverProcess:
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
         try:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise self._gone() from error
 
     def receive(self, timeout_s: float, *fields: str) -> tuple[int, ...]:
@@ -93,33 +100,44 @@ class ForkserverProcess:
         return said[0] if said else self.how_it_ended()
 
     def close(self) -> None:
-        """End it, and whatever it has started."""
+        """End it, and whatever it has started; the thread that uses it may be another one, and do the same."""
         below = descendants(self.pid)
         self._process.kill()
         kill_all(below)
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None and not pipe.closed:
-                pipe.close()
-        if self._beats >= 0:
-            os.close(self._beats)
-            self._beats = -1
+        with self._closing:
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None and not pipe.closed:
+                    pipe.close()
+            if self._beats >= 0:
+                os.close(self._beats)
+                self._beats = -1
 
     def _listen(self, timeout_s: float) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it was asked for
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            selector.register(self._beats, selectors.EVENT_READ)
+            with self._closing:
+                self._check_open()
+                selector.register(self._process.stdout, selectors.EVENT_READ)
+                selector.register(self._beats, selectors.EVENT_READ)
             ready = {key.fd for key, _ in selector.select(timeout_s)}
-        if self._beats in ready:
-            self.beats += len(os.read(self._beats, 2**16))
-        if self._process.stdout.fileno() in ready:
-            heard = os.read(self._process.stdout.fileno(), 2**16)
-            self._heard += heard
-            if not heard:
-                raise self._gone()
-            if len(self._heard) > LONGEST_ANSWER_BYTES:
-                raise Lost(f"answered {self._heard[:40]!r}")
+        with self._closing:
+            self._check_open()
+            if self._beats in ready:
+                self.beats += len(os.read(self._beats, 2**16))
+            if self._process.stdout.fileno() in ready:
+                self._hear(os.read(self._process.stdout.fileno(), 2**16))
+
+    def _check_open(self) -> None:
+        if self._beats < 0:
+            raise self._gone()
+
+    def _hear(self, heard: bytes) -> None:
+        self._heard += heard
+        if not heard:
+            raise self._gone()
+        if len(self._heard) > LONGEST_ANSWER_BYTES:
+            raise Lost(f"answered {self._heard[:40]!r}")
 
     def _gone(self) -> Lost:
         try:

@@ -19,11 +19,12 @@ class Closed(Exception):
 class Intake:
     """Closes when a signal has come, and when most artifacts so far took longer than is left until the deadline.
 
-    Where more are at work than can compute, the next one may take `crowding` times as long as the first ones.
+    Where `at_work` are at once, and fewer can compute, the next one may take `crowding` times as long as the first
+    ones, which did not wait for others; the times of those that come after them are with waiting.
     """
 
-    def __init__(self, interrupts: Interrupts, crowding: float = 1.0) -> None:
-        self._interrupts, self._crowding = interrupts, crowding
+    def __init__(self, interrupts: Interrupts, *, at_work: int = 1, crowding: float = 1.0) -> None:
+        self._interrupts, self._at_work, self._crowding = interrupts, at_work, crowding
         self._took_s: list[float] = []
 
     def check(self) -> None:
@@ -45,4 +46,4 @@ class Intake:
     def _long_s(self) -> float:
         """Return the 95th percentile of the artifacts' times, 0 before the first has ended."""
         long_s = self._took_s[math.ceil(_LONG * len(self._took_s)) - 1] if self._took_s else 0.0
-        return self._crowding * long_s
+        return long_s if len(self._took_s) >= self._at_work else self._crowding * long_s

@@ -16,8 +16,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -49,9 +49,10 @@ class Interrupts:
         self._grace_s = grace_s
         self._came_s = 0.0
         self._part, self._heeded = 0.0, -1.0  # of the grace: what has passed, and what the main thread knows of
-        self._finishing = set[object]()
+        self._finishing = dict[object, int]()  # the bytes of each publication that is likely to end in time
+        self._sizing = threading.Lock()
         self._is_flushing = False
-        self._bytes_per_s = _UPLOAD_BYTES_PER_S
+        self._published_bytes, self._bytes_per_s = 0, _UPLOAD_BYTES_PER_S
 
     @property
     def left_s(self) -> float:
@@ -64,20 +65,32 @@ class Interrupts:
             raise KeyboardInterrupt(self.cause)
 
     @contextmanager
-    def finishing(self, directory: Path) -> Iterator[None]:
+    def finishing(
+        self, directory: Path, gate: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Iterator[None]:
         """Let the publication of what is below `directory` go on where a signal comes, if it may end in time.
 
-        In whatever thread that is; raises `KeyboardInterrupt` where a signal has come before.
+        In whatever thread that is: several share the store's link, and what they bring together is its speed.
+        It may wait at a `gate`, which says nothing of that. Raises `KeyboardInterrupt` where a signal has come before.
         """
         self.check()
-        start, size_bytes = time.monotonic(), sum(path.lstat().st_size for path in directory.rglob("*"))
-        mine = {object()} if size_bytes / self._bytes_per_s < FINISH * self._grace_s else set[object]()
-        self._finishing.update(mine)
+        mine = object()
+        size_bytes = sum(path.lstat().st_size for path in directory.rglob("*"))
+        with self._sizing:
+            together_bytes = size_bytes + sum(self._finishing.values())
+            if together_bytes / self._bytes_per_s < FINISH * self._grace_s:
+                self._finishing[mine] = size_bytes
         try:
-            yield
+            with gate():
+                start, before_bytes = time.monotonic(), self._published_bytes
+                yield
         finally:
-            self._finishing.difference_update(mine)
-        self._bytes_per_s = max(1, size_bytes) / max(1e-3, time.monotonic() - start)
+            with self._sizing:
+                self._finishing.pop(mine, None)
+        with self._sizing:
+            self._published_bytes += size_bytes
+            brought_bytes = self._published_bytes - before_bytes
+            self._bytes_per_s = max(1, brought_bytes) / max(1e-3, time.monotonic() - start)
 
     @contextmanager
     def flushing(self) -> Iterator[None]:
@@ -164,10 +177,14 @@ def interruptible(grace_s: float = 8, deadline_s: float = 0) -> Iterator[Interru
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with `code`; an interrupted one waits for none of its threads."""
-    if code == Interrupted.exit_code:
-        os._exit(code)
-    sys.exit(code)
+    """End the process with `code`, and wait for none of its threads: a download ahead may take an hour.
+
+    An interrupted one does not wait for readers of what it has said either.
+    """
+    for stream in (sys.stdout, sys.stderr) if code != Interrupted.exit_code else ():
+        with suppress(OSError, ValueError, AttributeError):  # closed by its reader, by us, or before Python started
+            stream.flush()
+    os._exit(code)
 
 
 def _name(number: int) -> str:

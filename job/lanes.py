@@ -3,20 +3,26 @@
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from job.machine import LANE_BYTES, Place
-from job.requests import BenchmarkRequest, RaceRequest
+from job.records import Format
+from job.requests import BenchmarkRequest, RaceRequest, SourceRequest
 from job.sandbox import Sandbox
 from job.workers import Forkserver, Mode
 
 ALONE: Final = (BenchmarkRequest, RaceRequest)
 """What a stage is asked that measures: nothing else of ours computes or transfers meanwhile."""
 
-NEED: Final = 5.0
-"""Of an artifact's size: what a stage that reads it may come to hold beside what it holds for a small one."""
+NEED: Final[Mapping[Format, float]] = {Format.GRAPH_DEF: 12.0, Format.CHECKPOINT: 1.3}
+"""Of an artifact's size: what a stage that reads it may come to hold beside what it holds for a small one.
+
+TensorFlow copies frozen weights again and again (`job.engine.lift.FROZEN_COPIES`), a checkpoint's are streamed.
+"""
+
+NEED_OF_OTHERS: Final = 5.0
 
 _LOOK_S: Final = 0.2  # between two looks whether the job was told to end
 
@@ -35,10 +41,14 @@ class Lane:
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """A stage's leave to compute: in forkservers that are its own meanwhile, at a place that is."""
+    """A stage's leave to compute: in forkservers that are its own meanwhile, at a place that is.
+
+    `is_whole` tells that it has all the memory that there is.
+    """
 
     forkservers: Mapping[Mode, Forkserver]
     place: Place
+    is_whole: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,22 +101,29 @@ class Lanes:
         return self._order[0].forkservers["exact"].sandbox
 
     @contextmanager
-    def turn(self, request: object, size_bytes: int = 0) -> Iterator[Turn]:
-        """Wait until a stage may compute, which reads an artifact of this size, and let it until the context ends."""
-        wish = self._wish(request, size_bytes)
+    def turn(self, request: object, size_bytes: int = 0, *, is_whole: bool = False) -> Iterator[Turn]:
+        """Wait until a stage may compute, which reads an artifact of this size, and let it until the context ends.
+
+        One that `is_whole` has all lanes, and with them all the memory.
+        """
+        wish = self._wish(request, math.inf if is_whole else size_bytes)
         taken = self._take(wish)
         try:
             first = next(lane for lane in self._order if lane in taken & wish.suitable)
             place = Place(share=min(1.0, self._share * len(taken)), gpu=first.gpu)
-            yield Turn(forkservers=first.forkservers, place=place)
+            yield Turn(forkservers=first.forkservers, place=place, is_whole=taken == self._all)
         finally:
             self._give_back(taken, wish)
 
     @contextmanager
-    def transfer(self) -> Iterator[None]:
-        """Wait until nobody measures or waits for it, and keep those who would from it until the context ends."""
+    def transfer(self, *, is_last: bool = False) -> Iterator[None]:
+        """Wait until nobody measures or waits for it, and keep those who would from it until the context ends.
+
+        One that `is_last` goes ahead once the job was told to end: then nobody's figures count any more.
+        """
         with self._changed:
-            self._wait_until(lambda: not self._alone)
+            with suppress(KeyboardInterrupt) if is_last else nullcontext():
+                self._wait_until(lambda: not self._alone)
             self._transfers += 1
         try:
             yield
@@ -115,15 +132,15 @@ class Lanes:
                 self._transfers -= 1
                 self._changed.notify_all()
 
-    def _wish(self, request: object, size_bytes: int) -> _Wish:
+    def _wish(self, request: object, size_bytes: float) -> _Wish:
         on_gpu = getattr(request, "device", "cpu") == "gpu"
         suitable = frozenset(lane for lane in self._all if lane.on_gpu == on_gpu) or self._all
-        needed = math.ceil((LANE_BYTES / 2 + NEED * size_bytes) / self._lane_bytes)
+        needed = (LANE_BYTES / 2 + _need(request) * size_bytes) / self._lane_bytes
         if isinstance(request, ALONE):
             return _Wish(among=self._all, suitable=suitable, count=len(self._all), is_alone=True)
         if needed > len(suitable):
             return _Wish(among=self._all, suitable=suitable, count=len(self._all))
-        return _Wish(among=suitable, suitable=suitable, count=needed)
+        return _Wish(among=suitable, suitable=suitable, count=math.ceil(needed))
 
     def _take(self, wish: _Wish) -> set[Lane]:
         with self._changed:
@@ -148,13 +165,22 @@ class Lanes:
             self._changed.notify_all()
 
     def _may(self, wish: _Wish) -> bool:
-        before = self._waiting[: self._waiting.index(wish)]
+        before = [other for other in self._waiting[: self._waiting.index(wish)] if not self._may_be_passed(other)]
         is_next = all(wish.among.isdisjoint(other.among) for other in before)
         is_quiet = not wish.is_alone or not self._transfers
         return is_next and is_quiet and len(self._free & wish.among) >= wish.count
+
+    def _may_be_passed(self, wish: _Wish) -> bool:
+        """Tell whether one that measures has to wait for transfers yet; no other of these begins meanwhile."""
+        return wish.is_alone and self._transfers > 0
 
     def _wait_until(self, condition: Callable[[], bool]) -> None:
         self._check()
         while not condition():
             self._changed.wait(_LOOK_S)
             self._check()
+
+
+def _need(request: object) -> float:
+    source = getattr(request, "source", None)
+    return NEED.get(source.format, NEED_OF_OTHERS) if isinstance(source, SourceRequest) else NEED_OF_OTHERS

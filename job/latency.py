@@ -15,6 +15,9 @@ AGREEMENT: Final = 0.10
 AGREEING_WINDOWS: Final = 3
 """How many windows in a row must agree before a contender counts as warm, as in Triton's perf_analyzer."""
 
+SETTLED_SHARE: Final = 0.8
+"""How many of the windows that count must be within 10 % of their median."""
+
 SATURATION_GAIN: Final = 0.05
 """A larger batch must bring at least this much more throughput (Triton's Model Navigator stops there)."""
 
@@ -97,19 +100,14 @@ def measure_interleaved(  # noqa: PLR0913 - the contenders, what is said of them
 ) -> BatchMeasurement:
     """Run windows of all contenders in turn until `budget_s` has passed; the first is the baseline.
 
-    Windows count from where three rounds in a row agree, for every contender; without that, or if the
-    last three disagree, the measurement is not stable. The budget may be exceeded by one round, and one
-    is always run.
+    The second is the candidate, to which those after it are compared, too. Windows count as `settled` says. The
+    budget may be exceeded by one round, and one is always run.
     """
-    rounds = run_rounds(calls, budget_s, timing)
-    start = warm_from(rounds)
-    measured = rounds[len(rounds) // 2 :] if start is None else rounds[start:]
-    stable = start is not None and _all_agree(rounds[-AGREEING_WINDOWS:])
-    baseline = next(iter(calls))
+    measured, stable = settled(run_rounds(calls, budget_s, timing))
     return BatchMeasurement(
         batch_size=batch_size,
         feeding=feeding,
-        contenders=tuple(_contender(name, baseline, measured, batch_size, timing, seed) for name in calls),
+        contenders=tuple(_contender(name, tuple(calls), measured, batch_size, timing, seed) for name in calls),
         stable=stable,
         reason="" if stable else UNSETTLED,
     )
@@ -137,6 +135,31 @@ def agree(windows: Sequence[Window]) -> bool:
     """Tell whether enough windows are given and the mean times of their calls are within 10 %."""
     calls_s = [window.call_s for window in windows]
     return len(windows) >= AGREEING_WINDOWS and max(calls_s) <= (1 + AGREEMENT) * min(calls_s)
+
+
+def settled(rounds: Sequence[Round]) -> tuple[Sequence[Round], bool]:
+    """Return the rounds that count, and whether they are stable, for every contender.
+
+    They begin where three in a row agree; without that, the second half counts, and is not stable. The last three
+    must agree as well, their mean with that of the first, and most in between with the median of all.
+    """
+    start = warm_from(rounds)
+    if start is None:
+        return rounds[len(rounds) // 2 :], False
+    return rounds[start:], all(_is_steady([each[name] for each in rounds[start:]]) for name in rounds[0])
+
+
+def _is_steady(windows: Sequence[Window]) -> bool:
+    """Tell whether windows, of which the first three agree, end as they began and stay there in between."""
+    calls_s = np.array([window.call_s for window in windows])
+    ends_s = calls_s[:AGREEING_WINDOWS].mean(), calls_s[-AGREEING_WINDOWS:].mean()
+    median_s = np.median(calls_s)
+    near = np.abs(calls_s - median_s) <= AGREEMENT * median_s
+    return (
+        agree(windows[-AGREEING_WINDOWS:])
+        and max(ends_s) <= (1 + AGREEMENT) * min(ends_s)
+        and bool(near.mean() >= SETTLED_SHARE)
+    )
 
 
 def warm_from(rounds: Sequence[Round]) -> int | None:
@@ -192,13 +215,17 @@ def _all_agree(rounds: Sequence[Round]) -> bool:
 
 
 def _contender(  # noqa: PLR0913, PLR0917 - all that is known of it
-    name: str, baseline: str, rounds: Sequence[Round], batch_size: int, timing: Timing, seed: int
+    name: str, names: Sequence[str], rounds: Sequence[Round], batch_size: int, timing: Timing, seed: int
 ) -> Contender:
-    pairs = [(each[baseline], each[name]) for each in rounds]
-    windows = [pair[1] for pair in pairs]
+    windows = [each[name] for each in rounds]
+    ratios = [
+        throughput_ratio([(each[other], each[name]) for each in rounds], seed=seed)
+        for other in names[: min(names.index(name), 2)]
+    ]
     return Contender(
         name=name,
         throughput_per_s=throughput_per_s(windows, batch_size),
         latency=percentiles(windows) if timing.settle is None else None,
-        ratio=None if name == baseline else throughput_ratio(pairs, seed=seed),
+        ratio=ratios[0] if ratios else None,
+        over_candidate=ratios[1] if len(ratios) > 1 else None,
     )

@@ -46,7 +46,7 @@ def lanes_here() -> int:
 
 def lane_bytes_here(count: int) -> float:
     """Return the memory of each of so many lanes, were it divided among them."""
-    return max(LANE_BYTES, SHARE * container_bytes() / count)
+    return SHARE * container_bytes() / count
 
 
 def visible_gpus(environment: Mapping[str, str], count: int) -> tuple[str, ...]:

@@ -23,6 +23,9 @@ NO_LIMIT_BYTES: Final = 2**60
 
 GIB: Final = 2**30
 
+OUT_OF_MEMORY: Final = "out of memory"
+"""So begins what every error says that ends a stage for lack of memory."""
+
 _given: "list[MemoryCap]" = []
 """What this process may hold, where it is a worker."""
 
@@ -59,10 +62,10 @@ def check_room(stage: str, needed_bytes: int, what: str) -> None:
     for cap in _given:
         if held + needed_bytes > cap.limit_bytes:
             raise Poison(
-                f"out of memory in the {stage} stage: {what} {needed_bytes / GIB:.2f} GiB beside {held / GIB:.2f} GiB "
-                f"for TensorFlow, and the worker may hold {cap.limit_bytes / GIB:.2f} GiB",
+                f"{OUT_OF_MEMORY} in the {stage} stage: {what} {needed_bytes / GIB:.2f} GiB beside "
+                f"{held / GIB:.2f} GiB for TensorFlow, and the worker may hold {cap.limit_bytes / GIB:.2f} GiB",
                 where=cap.reason,
-                remedy="give the job a machine with more memory, or raise --memory-limit-mib",
+                remedy="give the job a machine with more memory",
             )
 
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -112,6 +113,7 @@ class Attempt:
         except JobError as error:
             self._fail(error)
         except Exception as error:  # a bug of ours costs this artifact and not the others
+            self._shop.interrupts.check()  # else it may be that what it used is closed
             log.exception("bug")
             self._fail(Internal(f"{type(error).__name__}: {error}", remedy="please report it with log.jsonl"))
         return self.report
@@ -137,7 +139,8 @@ class Attempt:
 
     def _is_published(self) -> bool:
         dest, repair = self._shop.dest, self._shop.settings.repair
-        found = publishing.find_commit(dest, self._artifact.name, self.report.plan, repair=repair)
+        with self._shop.lanes.transfer():  # to repair is to digest
+            found = publishing.find_commit(dest, self._artifact.name, self.report.plan, repair=repair)
         if isinstance(found, Commit):
             publishing.point_latest(dest, found, began_s=self._began_s)
             self._update(status="already_published", place=publishing.place_of(found))
@@ -199,13 +202,21 @@ class Attempt:
         if self._shop.settings.benchmark == "off":
             self._update(benchmark=BenchmarkResult(verdict="not_run", reason="--benchmark off"))
             return
-        self._update(benchmark=speed.benchmarked(self._asking.benchmark(source), self._stage))
+        measured = speed.benchmarked(self._asking.benchmark(source), self._stage)
+        self._update(benchmark=measured)
+        if self.report.tuning and self.report.tuning.published:
+            tuning = speed.withdrawn(self.report.tuning, measured)
+            self._update(tuning=tuning)
+            if not tuning.published:
+                log.info("fast_model_withdrawn", reason=tuning.reason)
+                shutil.rmtree(self._asking.fast)
 
     def _publish(self) -> None:
         said = publishing.guarantee(self._shop.dest)
         self._update(status="published", environment=self.report.environment | said)
         self._write_report()
-        with self._shop.lanes.transfer(), self._timed("publish"), self._shop.interrupts.finishing(self._out):
+        gate = partial(self._shop.lanes.transfer, is_last=True)
+        with self._shop.interrupts.finishing(self._out, gate), self._timed("publish"):
             outcome = publishing.publish(
                 self._shop.dest,
                 self.report,
@@ -230,13 +241,14 @@ class Attempt:
         try:
             with local_io(self._out):
                 self._write_report()
-            place = publishing.publish_failure(
-                self._shop.dest,
-                artifact=self._artifact.name,
-                plan=self.report.plan,
-                attempt=self._id,
-                directory=self._out,
-            )
+            with self._shop.lanes.transfer():
+                place = publishing.publish_failure(
+                    self._shop.dest,
+                    artifact=self._artifact.name,
+                    plan=self.report.plan,
+                    attempt=self._id,
+                    directory=self._out,
+                )
         except JobError as second:
             log.warning("report_upload_failed", reason=str(second))
         except Exception:  # a report that cannot be written costs the report, and not the run

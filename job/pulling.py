@@ -7,14 +7,14 @@ import shutil
 import time
 from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from threading import Lock, Thread, local
 from typing import Final
 
 from job.commits import PARALLEL
-from job.errors import BadInput, JobError, LocalIOError, NoInput
+from job.errors import BadInput, LocalIOError, NoInput
 from job.records import Artifact, ArtifactOptions, Digest, Format, StoredObject
 from job.room import Room
 from job.storage import open_source
@@ -50,9 +50,8 @@ class Pulled:
 class PullAhead:
     """Pulls artifacts in their order, the next ones while others are at work.
 
-    Never more artifacts ahead than its manners allow, and only while scratch has room for them beside those
-    at work, which may take theirs in any thread. Its own threads are daemons: a job that is told to end does not
-    wait for a download.
+    Never more artifacts ahead than its manners allow, and only while scratch has room for them beside those at work,
+    which may take theirs in any thread. Its own threads are daemons: a job that is told to end waits for no download.
     `left_alone` are keys that are no part of an artifact; a ``FILE.sha256`` among them is what that file must be.
     """
 
@@ -74,17 +73,14 @@ class PullAhead:
 
     def take(self, artifact: Artifact) -> Pulled:
         """Return an artifact's files and begin to pull those of the next; raises what `pull` raises."""
-        is_ahead = artifact.name in self._pending
-        self._begin(artifact)
         try:
             pulled = self._awaited(artifact)
         except LocalIOError:
-            if not is_ahead and not self._others(artifact):
-                raise
             pulled = self._pull_when_there_is_room(artifact)
         finally:
             self._begin_following()
-        self._room.taken(pulled.directory)
+        while not self._room.take(pulled.directory):  # it lay ready, and made room for others
+            pulled = self._pull_when_there_is_room(artifact)
         self._taken.verified_by = _common(pulled.sources)
         return pulled
 
@@ -109,22 +105,32 @@ class PullAhead:
 
     def _begin_following(self) -> None:
         """Begin with those that come next, in their order: what found no room is not overtaken."""
-        for following in self._waiting[: max(0, self._manners.ahead - len(self._pending))]:
-            if not self._room.has_room(following):
-                return
-            self._begin(following)
-
-    def _begin(self, artifact: Artifact) -> None:
         with self._lock:
-            if artifact.name in self._pending:
-                return
-            self._waiting = [other for other in self._waiting if other.name != artifact.name]
-            future = self._pending[artifact.name] = Future[Pulled]()
+            following = self._waiting[: max(0, self._manners.ahead - len(self._pending))]
+        with suppress(LocalIOError):  # it is told where theirs is awaited
+            for artifact in following:
+                if not self._room.has_room(artifact):
+                    return
+                self._begin_ahead(artifact)
+
+    def _begin_ahead(self, artifact: Artifact) -> None:
+        with self._lock:
+            if artifact in self._waiting:  # nobody has taken it meanwhile
+                self._begin(artifact)
+
+    def _begun(self, artifact: Artifact) -> "Future[Pulled]":
+        with self._lock:
+            return self._pending.get(artifact.name) or self._begin(artifact)
+
+    def _begin(self, artifact: Artifact) -> "Future[Pulled]":
+        self._waiting = [other for other in self._waiting if other.name != artifact.name]
+        future = self._pending[artifact.name] = Future[Pulled]()
         Thread(target=self._fulfil, args=(artifact, future), daemon=True).start()
+        return future
 
     def _awaited(self, artifact: Artifact) -> Pulled:
-        """Return what was begun, once it is there."""
-        future = self._pending[artifact.name]
+        """Return what is begun now or was before, once it is there."""
+        future = self._begun(artifact)
         try:
             while not wait([future], _LOOK_S).done:
                 self._manners.check()
@@ -133,25 +139,24 @@ class PullAhead:
             del self._pending[artifact.name]
 
     def _pull_when_there_is_room(self, artifact: Artifact) -> Pulled:
-        """Pull again what others' files were in the way of: now, and whenever one of those at work has ended."""
-        others = self._others(artifact)
-        try:
-            return self._pull_beside(artifact)
-        except LocalIOError:
-            if not others:
-                raise
-        while others <= self._others(artifact):
-            self._manners.check()
-            time.sleep(_LOOK_S)
-        return self._pull_when_there_is_room(artifact)
+        """Pull again what others' files were in the way of: now, and whenever one of these takes less or has gone.
 
-    def _others(self, artifact: Artifact) -> frozenset[Path]:
-        return self._room.at_work() - {self.directory_of(artifact)}
+        What merely lies ready makes room where nothing else will: whoever takes that later pulls it again.
+        """
+        place = self.directory_of(artifact)
+        while others := self._room.others(place):
+            with suppress(LocalIOError):
+                return self._pull_beside(artifact)
+            while others <= self._room.others(place):
+                self._manners.check()
+                time.sleep(_LOOK_S)
+                self._room.reclaim()
+        return self._pull_beside(artifact)
 
     def _fulfil(self, artifact: Artifact, future: "Future[Pulled]") -> None:
         try:
             future.set_result(self._pull_beside(artifact))
-        except Exception as error:  # noqa: BLE001 - it is raised where the future is asked
+        except BaseException as error:  # noqa: BLE001 - it is raised where the future is asked, an interrupt too
             future.set_exception(error)
 
     def _pull_beside(self, artifact: Artifact) -> Pulled:
@@ -164,10 +169,10 @@ class PullAhead:
         self._room.claim(directory, artifact)
         try:
             sources = pull(self.source, self._with_sidecars(artifact), directory)
-        except JobError:
+        except BaseException:
             shutil.rmtree(directory, ignore_errors=True)  # room for those at work
             raise
-        self._room.pulled(directory, artifact)
+        self._room.ready(directory, artifact)
         sources = tuple(replace(one, verified_by=one.verified_by or self._inherited) for one in sources)
         return Pulled(directory=directory, sources=sources, wall_s=round(time.monotonic() - start, 3))
 

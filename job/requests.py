@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from job.records import ArtifactOptions, Format, TargetTf
+from job.records import ArtifactOptions, Format
 from job.results import Precision
 
 
@@ -88,13 +88,16 @@ class BenchmarkRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class MakeVariantsRequest:
-    """Write each variant of the SavedModel below `directory`, under its name; ``exact`` makes no reduced ones."""
+    """Write each variant of the SavedModel below `directory`, under its name; ``exact`` makes no reduced ones.
+
+    Of the `options` the denied ops count that a user allows, his libraries of ops, and for which TensorFlow it is.
+    """
 
     saved_model: str
     directory: str
     precision: Precision
     device: Literal["cpu", "gpu"] = "cpu"
-    target_tf: TargetTf = "running"
+    options: ArtifactOptions = field(default_factory=ArtifactOptions)
 
 
 @dataclass(frozen=True, kw_only=True)

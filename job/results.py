@@ -80,13 +80,15 @@ class Contender:
     """How one fared at one batch size; `per_s` are examples a second, `ratio` is to the baseline.
 
     ``baseline`` is the TF1 graph in a Session, ``candidate`` the SavedModel, ``fast`` its published variant.
-    The baseline has no ratio, and there is no latency where calls do not wait for their answers.
+    The baseline has no ratio. `over_candidate` is the fast variant's ratio to the candidate, of the same rounds.
+    There is no latency where calls do not wait for their answers.
     """
 
     name: str
     throughput_per_s: float
     latency: Latency | None = None
     ratio: Ratio | None = None
+    over_candidate: Ratio | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,9 +151,9 @@ class OwnTime:
 class BenchmarkResult:
     """The sweep over batch sizes, with what ran it; `reason` says why there is none.
 
-    `own_times` are of the smallest batch, and only where the overhead matters. `peak_memory_bytes` is of a GPU's
-    memory, weights and one call at the largest batch; `saturation` is the batch size from which on less than 5 % is
-    gained, absent where the sweep did not come so far. These are by contender.
+    `own_times` are of the smallest batch, and only where the overhead matters and windows agree. `peak_memory_bytes`
+    is of a GPU's memory, weights and one call at the largest batch; `saturation` is the batch size from which on less
+    than 5 % is gained, absent where the sweep did not come so far or was not stable. These are by contender.
     """
 
     verdict: Literal["measured", "unstable", "not_run"]

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -67,12 +66,12 @@ def _run(settings: Settings, environment: Mapping[str, str], meter: Meter) -> Ru
         check_writable(dest, require_atomic=settings.require_atomic)
         device = probe_device(equipment.first["as_run"], settings) if work else DeviceReport(device="cpu", name="")
         lanes = equipment.lanes(device, settings.lanes, most=len(work))
-        shop = Workshop(
+        shop = partial(
+            Workshop,
             settings=settings,
             dest=dest,
             scratch=scratch,
             device=device,
-            lanes=lanes[0],
             progress=cleanup.enter_context(progress(len(work))),
             ahead=PullAhead(
                 source,
@@ -84,13 +83,13 @@ def _run(settings: Settings, environment: Mapping[str, str], meter: Meter) -> Ru
             meter=meter,
             interrupts=interrupts,
         )
-        done = process_all([replace(shop, lanes=one) for one in lanes], work, options_for)
+        done = process_all([shop(lanes=one) for one in lanes], work, options_for)
         if shard == WHOLE and not done.is_interrupted:  # else what is in the other archives is not known
             check_used(settings, manifest, listing.artifacts, [report.artifact for report in done.reports])
         summary = _summary(done, listing, shard, wall_s=round(time.monotonic() - start, 3))
         with interrupts.flushing():
             publish_summary(dest, summary)
-            shop.meter.end(summary)
+            meter.end(summary)
             log.info("run_ended", exit_code=summary.exit_code, wall_s=summary.wall_s, **totals(summary.reports))
     return summary
 

@@ -1,13 +1,14 @@
 """Make a proven model fast, and tell how fast it is; what fails here costs the speed or its figures, not the model."""
 
 import shutil
+from dataclasses import replace
 
 import structlog
 
 from job.errors import JobError
 from job.records import ArtifactReport
 from job.requests import BenchmarkRequest
-from job.results import BenchmarkResult, TuningResult
+from job.results import BatchMeasurement, BenchmarkResult, TuningResult
 from job.settings import Settings
 from job.tuning import RunStage, Search, search
 
@@ -43,3 +44,21 @@ def benchmarked(wanted: BenchmarkRequest, stage: RunStage) -> BenchmarkResult:
     except JobError as error:
         log.warning("benchmark_failed", reason=str(error))
         return BenchmarkResult(verdict="not_run", reason=str(error))
+
+
+def withdrawn(tuning: TuningResult, measured: BenchmarkResult) -> TuningResult:
+    """Take back a variant that won the race and is slower than the faithful model in the benchmark."""
+    sizes = [str(one.batch_size) for one in measured.measurements if one.stable and _is_slower(one)]
+    if not tuning.published or not sizes:
+        return tuning
+    reason = f"{tuning.published} won the race and was slower in the benchmark, at batch {', '.join(sizes)}"
+    variants = tuple(
+        replace(one, verdict="slower", reason=reason, laps=()) if one.verdict == "published" else one
+        for one in tuning.variants
+    )
+    return TuningResult(verdict="none_faster", reason=reason, variants=variants)
+
+
+def _is_slower(measured: BatchMeasurement) -> bool:
+    over = next((one.over_candidate for one in measured.contenders if one.name == "fast"), None)
+    return over is not None and over.high < 1

@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from job.deadlines import Deadlines
-from job.errors import DeviceError
+from job.errors import DeviceError, Poison, from_record
 from job.lanes import Lanes, Turn
+from job.memory_cap import OUT_OF_MEMORY
 from job.records import ConvertResult, StageTiming
 from job.requests import ConvertRequest, VerifyRequest
 from job.results import ParityResult
@@ -30,11 +31,16 @@ WITHOUT_GRAPPLER: Final = (
 )
 
 
+class _Cramped(Poison):
+    """A worker had too little memory beside others, so that the same may fit where it is alone."""
+
+
 class StageRuns:
     """Runs stages in fresh workers, one after another, each when its turn comes.
 
     A worker that crashed may have met the machine and not the model, and so may a GPU that failed:
-    both are tried once more. What took too long, or more memory than there is, would do so again;
+    both are tried once more, and so is what had too little memory in its lane; any second try has all lanes.
+    What took too long, or more memory than there is, would do so again;
     but where the model ran as its users run it, Grappler is the suspect, and the second try is without it.
     """
 
@@ -48,7 +54,7 @@ class StageRuns:
         """Return a stage's result and what it took; raises what ended it at last."""
         try:
             result, timing = self._once(mode, stage, request, kind)
-        except (Crashed, DeviceError) as error:
+        except (Crashed, DeviceError, _Cramped) as error:
             again, end = _without_grappler(request, mode) if isinstance(error, Crashed) else request, "crashed"
             log.warning("stage_retried", stage=stage_name(mode, stage), reason=str(error))
         except Overstayed as error:
@@ -59,17 +65,21 @@ class StageRuns:
         else:
             return result, timing
         _clear(request)
-        result, timing = self._once(mode, stage, again, kind)
+        result, timing = self._once(mode, stage, again, kind, is_whole=True)
         if isinstance(result, ParityResult) and again is not request:
             result = replace(result, notes=(*result.notes, WITHOUT_GRAPPLER.format(end=end)))
         return result, timing
 
-    def _once(self, mode: Mode, stage: str, request: object, kind: type[Result]) -> tuple[Result, StageTiming]:
+    def _once(
+        self, mode: Mode, stage: str, request: object, kind: type[Result], *, is_whole: bool = False
+    ) -> tuple[Result, StageTiming]:
         try:
-            with self._turn(request) as turn:
+            with self._turn(request, is_whole=is_whole) as turn, _telling_cramped(turn):
                 timeout_s = self._deadlines.timeout_s(request, self._signatures)
                 forkserver = turn.forkservers[mode]
                 result, timing = forkserver.run(stage, request, kind, timeout_s=timeout_s, place=turn.place)
+                if not turn.is_whole:
+                    _check_memory(result)
         except Overstayed as error:
             if self._deadlines.left_s() <= 0:
                 raise self._deadlines.used_up() from error
@@ -79,12 +89,29 @@ class StageRuns:
         return result, replace(timing, stage=stage_name(mode, stage))
 
     @contextmanager
-    def _turn(self, request: object) -> Iterator[Turn]:
+    def _turn(self, request: object, *, is_whole: bool) -> Iterator[Turn]:
         """Wait for others on their time, not on the artifact's."""
         with ExitStack() as cleanup:
             with self.stopwatch.stopped():
-                turn = cleanup.enter_context(self._lanes.turn(request, self._size_bytes))
+                turn = cleanup.enter_context(self._lanes.turn(request, self._size_bytes, is_whole=is_whole))
             yield turn
+
+
+@contextmanager
+def _telling_cramped(turn: Turn) -> Iterator[None]:
+    """Tell a lack of memory that the other lanes may mend from one that nothing mends."""
+    try:
+        yield
+    except Poison as error:
+        if turn.is_whole or not error.what.startswith(OUT_OF_MEMORY):
+            raise
+        raise _Cramped(error.what, where=error.where, remedy=error.remedy) from error
+
+
+def _check_memory(result: object) -> None:
+    """Raise the lack of memory that a conversion tells of beside what it found before."""
+    if isinstance(result, ConvertResult) and result.error and result.error.what.startswith(OUT_OF_MEMORY):
+        raise from_record(result.error)
 
 
 def stage_name(mode: Mode, stage: str) -> str:

@@ -147,7 +147,7 @@ def _made(wanted: Search, stage: RunStage) -> tuple[MadeVariant, ...]:
         directory=str(wanted.scratch),
         precision=wanted.precision,
         device=wanted.proof.device,
-        target_tf=wanted.source.options.target_tf,
+        options=wanted.source.options,
     )
     return stage("as_run", "make_variants", request, MadeVariants).variants
 

@@ -130,6 +130,12 @@ def ratio(value: Ratio) -> str:
     return f"{value.value:.2f}x ({value.low:.2f} to {value.high:.2f})"
 
 
+def is_held_to_candidate(report: ArtifactReport) -> bool:
+    """Tell whether the benchmark compared the fast variant with the faithful model."""
+    measurements = report.benchmark.measurements if report.benchmark else ()
+    return any(one.over_candidate for measured in measurements for one in measured.contenders)
+
+
 def speed(report: ArtifactReport) -> str:
     """Write each published model's ratio at its best batch size in a table's cell."""
     names = {"candidate": "", "fast": "fast "}

@@ -121,7 +121,11 @@ def measurement(batch_size: int, throughput_per_s: float, ratio: float, *, stabl
 
 def with_fast(measured: BatchMeasurement, throughput_per_s: float, ratio: float) -> BatchMeasurement:
     """Return a measurement in which the fast variant took part, too."""
-    return replace(measured, contenders=(*measured.contenders, contender("fast", throughput_per_s, ratio)))
+    candidate, fast = measured.of("candidate"), contender("fast", throughput_per_s, ratio)
+    assert candidate is not None
+    over = throughput_per_s / candidate.throughput_per_s
+    fast = replace(fast, over_candidate=Ratio(value=over, low=over - 0.03, high=over + 0.03))
+    return replace(measured, contenders=(*measured.contenders, fast))
 
 
 BENCHMARK: Final = BenchmarkResult(

@@ -2,16 +2,20 @@ import gzip
 import json
 import os
 import tarfile
+import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from job import archives, pipeline, pulling
+from job import archives, pipeline, publishing, pulling
 from job.errors import NoInput, StorageError
 from job.inspecting import inspect
+from job.lanes import Lanes
 from job.records import Artifact, ArtifactOptions, ArtifactReport
 from job.settings import Settings
 from job.storage.local import LocalStorage
@@ -233,6 +237,36 @@ def test_what_is_in_an_archive_is_pulled_by_the_same_manners(tmp_path: Path) -> 
     outer = pulling.PullAhead(storage, tmp_path / "scratch", [], manners=pulling.Manners(ahead=3))
     inner = outer.within(storage, [])
     assert (inner._manners, inner._room) == (outer._manners, outer._room)
+
+
+def test_what_takes_time_waits_for_those_who_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpacking, the digests of `--repair` and the report of a failure; who awaits an archive keeps nobody waiting."""
+    here, transfer, seen = threading.local(), Lanes.transfer, set[tuple[str, bool]]()
+
+    @contextmanager
+    def gate(self: Lanes, **how: bool) -> Iterator[None]:
+        with transfer(self, **how):
+            here.is_inside = True
+            yield
+            here.is_inside = False
+
+    def note(module: object, name: str) -> None:
+        call = getattr(module, name)
+
+        def noted(*given: Any, **more: Any) -> Any:
+            seen.add((name, getattr(here, "is_inside", False)))
+            return call(*given, **more)
+
+        monkeypatch.setattr(module, name, noted)
+
+    monkeypatch.setattr(Lanes, "transfer", gate)
+    note(archives, "unpack")
+    note(publishing, "find_commit")
+    note(publishing, "publish_failure")
+    note(pulling.PullAhead, "take")
+    put_tar(tmp_path / "in" / "m.tgz", {"a.pb": GRAPH_DEF, "refused.pb": GRAPH_DEF})
+    run_here(tmp_path)
+    assert seen == {("take", False), ("unpack", True), ("find_commit", True), ("publish_failure", True)}
 
 
 def test_bug_costs_its_archive_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

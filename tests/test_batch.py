@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from job import pipeline, publishing
 from job.errors import Denied
 from job.interrupts import Interrupts
 from job.lanes import ALONE
+from job.records import ArtifactReport
 from job.watch import Watch
 from job.workers import Forkserver
 from tests.fakes import ends, put, run_here, use_fake_stages
@@ -91,6 +93,26 @@ def test_refusal_of_the_store_stops_all_lanes(tmp_path: Path, monkeypatch: pytes
     assert said["left"] == len(NAMES) - 3
 
 
+def test_refusal_of_the_store_stops_an_archive_in_another_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it still holds is left, as what is not begun is."""
+    publish = publishing.publish
+
+    def deny(dest: Any, report: ArtifactReport, **more: Any) -> Any:
+        if report.artifact.name == "z.pb":
+            raise Denied("no more writing here")
+        return publish(dest, report, **more)
+
+    put(tmp_path / "held", *(f"{letter}/slow.pb" for letter in "abcdefgh"))
+    put(tmp_path / "in", "z.pb")
+    with tarfile.open(tmp_path / "in" / "many.tar", "w") as archive:
+        archive.add(tmp_path / "held", arcname=".")
+    monkeypatch.setattr(publishing, "publish", deny)
+    summary = run_here(tmp_path, lanes=2)
+    assert summary.exit_code == Denied.exit_code
+    assert ends(summary)["z.pb"] == Denied.exit_code
+    assert 1 <= len(summary.reports) <= 3
+
+
 @pytest.mark.parametrize("lanes", [1, 3])
 def test_signal_drops_what_is_at_work_in_every_lane(tmp_path: Path, lanes: int) -> None:
     """What is committed stays, no process does, and the end comes long before the grace is over."""
@@ -98,7 +120,8 @@ def test_signal_drops_what_is_at_work_in_every_lane(tmp_path: Path, lanes: int) 
     signalled = list[float]()
 
     def send() -> None:
-        while not (tmp_path / "out" / "a.pb" / "latest.json").exists():
+        end_s = time.monotonic() + 60  # else the test would hang with the artifact
+        while not (tmp_path / "out" / "a.pb" / "latest.json").exists() and time.monotonic() < end_s:
             time.sleep(0.05)
         time.sleep(1)
         signalled.append(time.monotonic())

@@ -7,6 +7,7 @@ import pytest
 
 from job import equipment
 from job.equipment import Equipment
+from job.memory_cap import GIB
 from job.records import DeviceReport, Format
 from job.requests import ConvertRequest, SourceRequest, VerifyRequest
 from job.workers import Forkserver, Limits
@@ -34,8 +35,9 @@ class Started:
 
 
 @pytest.fixture
-def begun(tmp_path: Path) -> Iterator[Equipment]:
-    """The equipment of a run, with forkservers that are none."""
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Equipment]:
+    """The equipment of a run, with forkservers that are none, in a machine with memory for every lane."""
+    monkeypatch.setattr(equipment, "lane_bytes_here", lambda _: 2 * GIB)
     with Equipment(tmp_path, {"CUDA_VISIBLE_DEVICES": "4,5,6,7"}, Limits(), cast("Any", Started)) as begun:
         yield begun
 
@@ -56,7 +58,13 @@ def test_processors_have_as_many_lanes_as_are_wanted_and_of_use(
 
 @pytest.mark.parametrize(
     ("count", "wanted", "most", "names"),
-    [(4, None, 9, ["4", "5", "6", "7"]), (4, 2, 9, ["4", "5"]), (4, None, 3, ["4", "5", "6"]), (1, None, 9, [""])],
+    [
+        (4, None, 9, ["4", "5", "6", "7"]),
+        (4, 2, 9, ["4", "5"]),
+        (4, None, 3, ["4", "5", "6"]),
+        (4, 1, 9, ["4"]),
+        (1, None, 9, [""]),
+    ],
 )
 def test_every_gpu_has_a_lane_of_its_own(
     begun: Equipment, count: int, wanted: int | None, most: int, names: list[str]

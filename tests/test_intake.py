@@ -26,6 +26,16 @@ def test_closes_when_most_artifacts_take_longer_than_is_left() -> None:
         raise AssertionError
 
 
+def test_crowding_counts_until_those_that_were_first_have_ended() -> None:
+    """The first ones found their lanes free; the times of those that come after them are with waiting already."""
+    intake = Intake(Interrupts(grace_s=8, deadline_s=100), at_work=2, crowding=2)
+    intake._took_s = [60.0]
+    with pytest.raises(Closed, match="took up to 120 s"):
+        intake.check()
+    intake._took_s = [60.0, 90.0]
+    intake.check()
+
+
 def test_one_long_artifact_of_many_does_not_count() -> None:
     """Of forty artifacts the longest is beyond the 95th percentile."""
     interrupts = Interrupts(grace_s=8, deadline_s=1000)

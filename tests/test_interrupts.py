@@ -115,6 +115,39 @@ def test_publication_that_cannot_end_in_time_is_dropped_at_once(tmp_path: Path) 
     assert time.monotonic() - start < 3
 
 
+def test_publications_at_once_share_the_link(tmp_path: Path) -> None:
+    """Each of them alone would end in time, and both together would not: the second is dropped."""
+    (tmp_path / "model").touch()
+    os.truncate(tmp_path / "model", 75_000_000)  # three seconds, at the speed that is taken for granted
+    with interruptible(grace_s=8) as interrupts:
+        with interrupts.finishing(tmp_path), interrupts.finishing(tmp_path):
+            assert len(interrupts._finishing) == 1
+        with interrupts.finishing(tmp_path):
+            assert len(interrupts._finishing) == 1
+
+
+def test_speed_of_the_link_is_what_publications_bring_together(tmp_path: Path) -> None:
+    """Two that are published at once take as long as one of their size."""
+    (tmp_path / "model").write_bytes(b"\0" * 1_000_000)
+    with interruptible() as interrupts:
+        with interrupts.finishing(tmp_path), interrupts.finishing(tmp_path):
+            time.sleep(0.5)
+        assert 2e6 < interrupts._bytes_per_s < 4e6
+
+
+def test_process_that_ends_waits_for_none_of_its_threads() -> None:
+    """A download ahead of a run that is over may take an hour; what was said is said."""
+    code, said, wall_s = run(
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from job.interrupts import leave\n"
+        "ThreadPoolExecutor(1).submit(time.sleep, 20)\n"
+        "print('said')\n"
+        "leave(44)\n"
+    )
+    assert (code, said) == (44, "said\n")
+    assert wall_s < 10
+
+
 def test_summary_is_dropped_at_its_time() -> None:
     """A store that does not answer costs the summary, at 80 % of the grace, and not the last line."""
     start = time.monotonic()

@@ -2,7 +2,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -118,15 +118,58 @@ def test_benchmark_is_not_overtaken_for_ever() -> None:
     assert order == ["benchmark", "later"]
 
 
+def test_stages_pass_a_benchmark_that_waits_for_a_transfer() -> None:
+    """A long upload idles no lane; once it has ended the benchmark is next, and no other transfer came between."""
+    lanes, order = lanes_of(2), list[str]()
+
+    def note(turn: AbstractContextManager[object], what: str) -> None:
+        with turn:
+            order.append(what)
+
+    with held(lanes.transfer()):
+        measuring = threading.Thread(target=note, args=(lanes.turn(BENCHMARK), "benchmark"))
+        measuring.start()
+        time.sleep(0.1)
+        upload = threading.Thread(target=note, args=(lanes.transfer(), "upload"))
+        upload.start()
+        together(*[lambda: note(lanes.turn(CONVERT), "stage")] * 3, timeout_s=5)
+    measuring.join(5)
+    upload.join(5)
+    assert order == ["stage"] * 3 + ["benchmark", "upload"]
+
+
+def test_last_transfer_goes_ahead_once_the_job_was_told_to_end() -> None:
+    """A proven artifact that waits for a benchmark is not lost with it."""
+    told = threading.Event()
+
+    def check() -> None:
+        if told.is_set():
+            raise KeyboardInterrupt("SIGTERM came")
+
+    lanes = Lanes([Lane(forkservers={})], check=check)
+    with held(lanes.turn(BENCHMARK)):
+        threading.Timer(0.1, told.set).start()
+        start = time.monotonic()
+        with lanes.transfer(is_last=True):
+            assert time.monotonic() - start > 0.05
+        told.clear()
+    with lanes.turn(BENCHMARK):
+        pass
+
+
 def test_large_artifact_takes_as_many_lanes_as_its_memory() -> None:
     """What is left of the machine is no lane's: a checkpoint that needs all of it computes alone, and has all of it."""
     lanes = lanes_of(4)
-    with lanes.turn(CONVERT, 100 * 2**20) as small:
-        assert small.place.share == 0.25
-    with lanes.turn(CONVERT, GIB) as large:
+    with lanes.turn(CONVERT, 50 * 2**20) as small:
+        assert (small.place.share, small.is_whole) == (0.25, False)
+    with lanes.turn(CONVERT, 400 * 2**20) as large:
         assert large.place.share == 0.75
+    with lanes.turn(replace(CONVERT, source=replace(SOURCE, format=Format.CHECKPOINT)), 2 * GIB) as streamed:
+        assert streamed.place.share == 0.5
     with lanes.turn(CONVERT, 100 * GIB) as whole:
-        assert whole.place.share == 1
+        assert (whole.place.share, whole.is_whole) == (1, True)
+    with lanes.turn(CONVERT, is_whole=True) as asked:
+        assert (asked.place.share, asked.is_whole) == (1, True)
     roomy = Lanes([Lane(forkservers={}), Lane(forkservers={})], lane_bytes=20 * GIB)
     with roomy.turn(CONVERT, GIB), roomy.turn(CONVERT, GIB) as beside:
         assert beside.place.share == 0.5

@@ -3,7 +3,17 @@ from functools import partial
 
 import pytest
 
-from job.latency import Timing, Window, agree, measure_interleaved, percentiles, saturation, throughput_ratio, warm_from
+from job.latency import (
+    Timing,
+    Window,
+    agree,
+    measure_interleaved,
+    percentiles,
+    saturation,
+    settled,
+    throughput_ratio,
+    warm_from,
+)
 from job.results import BatchMeasurement, Contender, Latency
 from tests.clocks import Clock
 
@@ -146,6 +156,30 @@ def test_warm_from_names_the_first_agreement() -> None:
     assert warm_from(rounds[:4]) is None
 
 
+@pytest.mark.parametrize(
+    ("calls_s", "verdict"),
+    [
+        ([1.0] * 10, True),
+        ([1.0] * 4 + [1.5] * 2 + [1.0] * 4, True),
+        ([1.0] * 4 + [1.5] * 3 + [1.0] * 4, False),
+        ([1.0 + 0.02 * step for step in range(10)], False),
+        ([1.0] * 5 + [1.09] * 5, True),
+        ([1.0] * 5 + [1.12] * 5, False),
+        ([1.0] * 7 + [1.3] * 1, False),
+    ],
+)
+def test_stable_is_the_same_throughout(calls_s: Sequence[float], verdict: bool) -> None:  # noqa: FBT001 - the expected outcome
+    """The end agrees with the beginning and 80 % in between with the median; a slow drift is no stability."""
+    rounds = [{"A": window(1.0), "B": window(each)} for each in calls_s]
+    assert settled(rounds) == (rounds, verdict)
+
+
+def test_without_agreement_the_second_half_counts() -> None:
+    """And is not stable."""
+    rounds = [{"A": window(each)} for each in (1.0, 2.0, 1.0, 2.0)]
+    assert settled(rounds) == (rounds[2:], False)
+
+
 def test_percentiles_are_of_calls_and_not_of_windows() -> None:
     """One slow call among a hundred is the 99th percentile's business, though its window's mean hides it."""
     latency = percentiles([window(*[0.010] * 50), window(*[0.010] * 49, 1.0)])
@@ -208,6 +242,9 @@ def test_three_contenders_take_turns_and_are_held_to_the_first() -> None:
     turns = [name for place, name in enumerate(clock.order) if place == 0 or clock.order[place - 1] != name]
     assert tuple(turns) == order * (len(turns) // 3)
     assert [one.ratio.value if one.ratio else None for one in result.contenders] == pytest.approx([None, 2, 4])
+    assert [one.over_candidate is None for one in result.contenders] == [True, True, False]
+    assert result.contenders[2].over_candidate is not None
+    assert result.contenders[2].over_candidate.value == pytest.approx(2)
 
 
 def test_one_restless_contender_among_three_is_unstable() -> None:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from job.machine import MOST, cores_here, cpu_lanes, visible_gpus
+from job import machine
+from job.machine import MOST, cores_here, cpu_lanes, lane_bytes_here, visible_gpus
 from job.memory_cap import GIB, NO_LIMIT_BYTES
 
 
@@ -21,6 +22,12 @@ from job.memory_cap import GIB, NO_LIMIT_BYTES
 def test_as_many_stages_at_once_as_cores_and_memory_allow(cores: int, memory_bytes: int, lanes: int) -> None:
     """One where either is short, or where nobody knows how much memory there is."""
     assert cpu_lanes(cores, memory_bytes) == lanes
+
+
+def test_lanes_divide_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen lanes of 8 GiB have 0.4 GiB each, whatever a stage may want."""
+    monkeypatch.setattr(machine, "container_bytes", lambda: 8 * GIB)
+    assert lane_bytes_here(16) == pytest.approx(0.4 * GIB)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@ import hashlib
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -284,6 +287,85 @@ def test_room_that_others_take_is_waited_for(tmp_path: Path, monkeypatch: pytest
     start = time.monotonic()
     assert ahead.take(second).sources
     assert time.monotonic() - start > 0.2
+
+
+def test_room_of_one_that_is_being_pulled_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that are taken at once fit one after the other: the second comes once the first is pulled, and takes less."""
+    storage, first, second = SlowStorage("ab", held="a"), sized("a", 1_000), sized("b", 1_000)
+    disk_with(monkeypatch, 4_000)
+    ahead = PullAhead(storage, tmp_path, [first, second], manners=Manners(ahead=0))
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(ahead.take, first)
+        await_downloads(storage, 1)
+        other = pool.submit(ahead.take, second)
+        with pytest.raises(NotYet):
+            other.result(0.5)
+        storage.release.set()
+        assert one.result(5).sources
+        assert other.result(5).sources
+
+
+def test_what_lies_ready_makes_room_where_nothing_else_will(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an archive holds needs the room of its successor, which comes again when its turn has come."""
+    storage, first, second, inner = SlowStorage("abc"), sized("a", 1_000), sized("b", 1_000), sized("c", 1_000)
+    disk_with(monkeypatch, 4_000)
+    outer = PullAhead(storage, tmp_path, [first, second])
+    directory = outer.take(first).directory
+    await_downloads(storage, 2)
+    shutil.rmtree(directory)
+    disk_with(monkeypatch, 3_000)
+    taken = outer.within(storage, [inner]).take(inner).directory
+    assert not outer.directory_of(second).exists()
+    shutil.rmtree(taken)
+    assert (outer.take(second).directory / "b").exists()
+    assert storage.downloads == ["a", "b", "c", "b"]
+
+
+def test_what_another_has_taken_is_not_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One looks for room for the next artifact while another takes it, whose files stay as they are."""
+    storage, (a, b) = SlowStorage("ab"), artifacts("ab")
+    ahead = PullAhead(storage, tmp_path, [a, b])
+    looks, look = threading.Event(), ahead._room.has_room
+
+    def slow(artifact: Artifact) -> bool:
+        looks.set()
+        goes_on.wait(5)
+        return look(artifact)
+
+    goes_on = threading.Event()
+    monkeypatch.setattr(ahead._room, "has_room", slow)
+    with ThreadPoolExecutor(1) as pool:
+        taking = pool.submit(ahead.take, a)
+        assert looks.wait(5)
+        taken = ahead.take(b)
+        goes_on.set()
+        taking.result(5)
+    assert await_downloads(storage, 2) == ["a", "b"]
+    assert (taken.directory / "b").exists()
+
+
+def test_trouble_with_the_next_one_is_not_this_one_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is here is handed out, though nobody can tell whether there is room for more."""
+    storage, (a, b) = SlowStorage("ab"), artifacts("ab")
+    ahead = PullAhead(storage, tmp_path, [a, b])
+
+    def fail(_: Artifact) -> bool:
+        raise LocalIOError("read-only file system")
+
+    monkeypatch.setattr(ahead._room, "has_room", fail)
+    assert ahead.take(a).sources
+    assert ahead.take(b).sources
+
+
+def test_interrupt_in_a_download_is_raised_where_it_is_awaited(tmp_path: Path) -> None:
+    """What waits for its leave to download learns of the end, and so does who waits for that."""
+
+    def interrupted() -> AbstractContextManager[None]:
+        raise KeyboardInterrupt("SIGTERM came")
+
+    (a,) = artifacts("a")
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM came"):
+        PullAhead(SlowStorage("a"), tmp_path, [a], manners=Manners(beside=interrupted)).take(a)
 
 
 def test_who_waits_for_room_or_a_download_learns_of_the_end(tmp_path: Path) -> None:

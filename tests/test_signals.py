@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from job.processes import children_of
 from tests.fakes import put
 from tests.jobs import WITHOUT_TENSORFLOW, Finished, finish, run_job, started_job
 
@@ -55,7 +56,7 @@ def test_store_that_does_not_answer_cannot_hold_a_job_that_is_told_to_end(
 def await_forkservers(pid: int) -> None:
     """Wait until the job has begun: it has started its forkservers."""
     deadline = time.monotonic() + 20
-    while not Path(f"/proc/{pid}/task/{pid}/children").read_text().strip() and time.monotonic() < deadline:
+    while not children_of(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,23 +27,23 @@ class Scripted:
     """A forkserver whose stages end one after another as they are told."""
 
     def __init__(self, *ends: object) -> None:
-        self.ends, self.asked = list(ends), list[tuple[Any, float]]()
+        self.ends, self.asked, self.shares = list(ends), list[tuple[Any, float]](), list[float]()
 
     def run(self, stage: str, request: object, _: object, *, timeout_s: float, place: Place) -> tuple[Any, StageTiming]:
         """Note what is asked for."""
-        assert place.share == 1
         self.asked.append((request, timeout_s))
+        self.shares.append(place.share)
         end = self.ends.pop(0)
         if isinstance(end, Exception):
             raise end
         return end, StageTiming(stage=stage, wall_s=1.0)
 
 
-def runs(*ends: object, settings: Settings | None = None) -> tuple[StageRuns, Scripted]:
-    """Return an artifact's stages on a scripted forkserver for either mode."""
+def runs(*ends: object, settings: Settings | None = None, count: int = 1) -> tuple[StageRuns, Scripted]:
+    """Return an artifact's stages on a scripted forkserver for either mode, in one of so many lanes."""
     scripted = Scripted(*ends)
     forkserver = cast("Forkserver", scripted)
-    lanes = Lanes([Lane(forkservers={"exact": forkserver, "as_run": forkserver})])
+    lanes = Lanes([Lane(forkservers={"exact": forkserver, "as_run": forkserver}) for _ in range(count)])
     return StageRuns(lanes, settings or Settings(), 0), scripted
 
 
@@ -77,6 +78,28 @@ def test_what_would_end_so_again_is_not_tried_again(mode: Any, request_: object,
         stages.run(mode, "verify", request_, ParityResult)
     assert caught.value is error
     assert len(scripted.asked) == 1
+
+
+NO_MEMORY = Poison("out of memory in the convert stage: 9 GiB", where="20 % of it", remedy="a larger machine")
+UNFINISHED = ConvertResult(summary=SourceSummary(format=Format.GRAPH_DEF), error=NO_MEMORY.to_record())
+
+
+@pytest.mark.parametrize("end", [NO_MEMORY, UNFINISHED])
+def test_what_lacks_memory_in_its_lane_is_tried_with_all_of_it(end: object) -> None:
+    """Whether it was stopped or told so itself; where all of it is too little, its own error is the end."""
+    request = ConvertRequest(source=SOURCE, saved_model="/nowhere")
+    stages, scripted = runs(end, replace(UNFINISHED, error=None), count=4)
+    with capture_logs() as events:
+        result, _ = stages.run("exact", "convert", request, ConvertResult)
+    assert result.error is None
+    assert scripted.shares == [0.25, 1]
+    assert [(event["event"], event["reason"]) for event in events] == [("stage_retried", str(NO_MEMORY))]
+    stages, scripted = runs(end, UNFINISHED, count=4)
+    assert stages.run("exact", "convert", request, ConvertResult)[0] == UNFINISHED
+    stages, scripted = runs(end, NO_MEMORY, count=4)
+    with pytest.raises(Poison) as caught:
+        stages.run("exact", "convert", request, ConvertResult)
+    assert caught.value is NO_MEMORY
 
 
 @pytest.mark.parametrize(("error", "how"), [(Overstayed("600 s"), "did not end"), (Crashed("SIGABRT"), "crashed")])

@@ -2,7 +2,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -157,7 +157,7 @@ def test_a_variant_that_only_runs_with_onednn_is_proven_with_it(tmp_path: Path) 
             return ParityResult(mode="exact", verdict="not_run", outputs=(replace(shown, verdict="not_run"),))
         return ParityResult(mode="as_run", verdict="passed", outputs=(replace(shown, method=method),))
 
-    method = "onednn"
+    method: Literal["onednn", "values"] = "onednn"
     assert search(searched(tmp_path), stage).published == "plain"
     method = "values"
     stages.tmp_path = tmp_path / "again"

@@ -2,6 +2,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from structlog.testing import capture_logs
 
 from job import workers
 from job.errors import DeviceError, Internal, JobError, LocalIOError, Poison, Refused
+from job.forkserver_process import Lost
 from job.memory_cap import memory_cap
 from job.task_files import TaskFiles
 from job.watch import Overstayed, Watch
@@ -234,6 +236,36 @@ def test_forkserver_that_died_is_started_again(forkserver: Forkserver) -> None:
         with capture_logs() as events:
             assert order(forkserver).pid
         assert [(event["event"], event["cause"]) for event in events] == [("forkserver_restarted", "signal SIGKILL")]
+
+
+def test_forkserver_outlives_the_thread_that_started_it_again(forkserver: Forkserver) -> None:
+    """The kernel ends a child with the thread that it is of, and a lane's threads end one after another."""
+    assert order(forkserver).pid
+    forkserver._process._process.kill()
+    forkserver._process._process.wait()
+    with ThreadPoolExecutor(1) as passing, capture_logs() as events:
+        assert passing.submit(order, forkserver).result().pid
+    time.sleep(0.2)
+    assert not forkserver._process.has_ended
+    assert order(forkserver).pid
+    assert [event["event"] for event in events] == ["forkserver_restarted"]
+
+
+def test_forkserver_that_another_thread_closes_is_lost(forkserver: Forkserver) -> None:
+    """Whoever uses one meanwhile learns that it has ended, and it may be closed by both at once."""
+    forkserver._await_ready()
+    process = forkserver._process
+    with ThreadPoolExecutor(3) as others:
+        answer = others.submit(process.receive, 30, "pid")
+        time.sleep(0.1)
+        for closed in [others.submit(process.close) for _ in range(2)]:
+            closed.result()
+        with pytest.raises(Lost, match="ended"):
+            answer.result()
+    with pytest.raises(Lost, match="ended"):
+        process.receive(1, "pid")
+    with pytest.raises(Lost, match="ended"):
+        process.send({})
 
 
 @pytest.mark.parametrize(

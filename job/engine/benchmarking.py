@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Final
 
 import tensorflow as tf
@@ -13,7 +14,7 @@ from job.engine import runtime
 from job.engine.assembling import read_source
 from job.engine.contest import Contest, Feeding, gpu_memory_bytes
 from job.engine.inputs import NO_SAMPLE, accepted
-from job.engine.overheads import overheads
+from job.engine.overheads import UnsettledError, overheads
 from job.engine.resident import settling
 from job.engine.run_errors import RUN_ERRORS, message_of
 from job.gpu import NoGpu, first_gpu
@@ -67,7 +68,7 @@ class Sweep:
             load_ms=contest.load_ms,
             first_call_ms=first_call_ms,
             peak_memory_bytes=self._peak_bytes,
-            saturation=_saturation(measurements),
+            saturation=saturation_told(measurements),
             environment=runtime.environment("as_run", request.device) | processor() | self._gpu.environment,
             notes=tuple(self._notes),
         )
@@ -115,7 +116,7 @@ class Sweep:
         smallest = min(one.batch_size for one in measurements)
         try:
             return overheads(self._contest, smallest, BUDGETS_S[self._request.effort], self._request.seed)
-        except RUN_ERRORS as error:
+        except (*RUN_ERRORS, UnsettledError) as error:
             self._notes.append(f"the overhead of a call could not be measured: {message_of(error)}")
             return ()
 
@@ -146,10 +147,20 @@ class Sweep:
         return called_ms
 
 
-def _saturation(measurements: Iterable[BatchMeasurement]) -> dict[str, int]:
-    """Return from which batch size on each contender gains less than 5 %, as fed from the device where that differs."""
+def saturation_told(measurements: Sequence[BatchMeasurement]) -> dict[str, int]:
+    """Return `_saturation` as far as the sweep is stable."""
+    return _saturation([*takewhile(lambda one: one.stable, _alike(measurements))])
+
+
+def _alike(measurements: Sequence[BatchMeasurement]) -> list[BatchMeasurement]:
+    """Return those that are fed alike: from the device, which comes last, unless that failed on the way."""
+    return [one for one in measurements if one.feeding == measurements[-1].feeding]
+
+
+def _saturation(measurements: Sequence[BatchMeasurement]) -> dict[str, int]:
+    """Return from which batch size on each contender gains less than 5 %."""
     throughputs = dict[str, dict[int, float]]()
-    for measured in measurements:  # the device's comes after the host's, and replaces it
+    for measured in _alike(measurements):
         for one in measured.contenders:
             throughputs.setdefault(one.name, {})[measured.batch_size] = one.throughput_per_s
     found = {name: latency.saturation(by_size) for name, by_size in throughputs.items()}

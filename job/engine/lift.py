@@ -168,7 +168,7 @@ def _imported(
     """Return a function of inputs and handles that imports the graph, with its weights, and returns the outputs."""
     lacking = [weights[node.name] for node in graph_def.node if node.name in weights]
     rest = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
-    rest.node.extend(node for node in graph_def.node if node.name not in weights)
+    rest.node.extend(_awaiting_no(weights, node) for node in graph_def.node if node.name not in weights)
 
     def body(*arguments: tf.Tensor) -> list[tf.Tensor]:
         names = [spec.tensor for spec in signature.inputs] + list(held)
@@ -181,6 +181,16 @@ def _imported(
         return import_tensors(rest, fed, [spec.tensor for spec in signature.outputs])
 
     return body
+
+
+def _awaiting_no(weights: Weights, node: NodeDef) -> NodeDef:
+    """Return a node that does not wait for weights, which are not imported with it; they are always there."""
+    if not any(text.startswith("^") and text[1:] in weights for text in node.input):
+        return node
+    free = NodeDef()
+    free.CopyFrom(node)
+    free.input[:] = [text for text in node.input if not (text.startswith("^") and text[1:] in weights)]
+    return free
 
 
 def _alone(node: NodeDef, graph_def: graph_pb2.GraphDef) -> tf.Tensor:

@@ -11,7 +11,7 @@ from job.engine.contest import Contest, host_fed_call, session_call
 from job.engine.lift import argument_names
 from job.engine.runners import Candidate
 from job.engine.runtime import session_config
-from job.latency import Call, run_rounds, warm_from
+from job.latency import UNSETTLED, Call, run_rounds, settled
 from job.overheads import matters, own_times
 from job.records import Signature
 from job.results import OwnTime
@@ -22,16 +22,24 @@ PROBE_S: Final = 0.2
 """Long enough for some thousand empty calls, and at least one of each contender."""
 
 
+class UnsettledError(Exception):
+    """The windows of a contender or of an empty call did not agree; the text says so."""
+
+
 def overheads(contest: Contest, batch: int, budget_s: float, seed: int) -> tuple[OwnTime, ...]:
-    """Return what each contender's call takes with and without its overhead; nothing where that does not matter."""
+    """Return what each contender's call takes with and without its overhead; nothing where that does not matter.
+
+    Raises `UnsettledError` where the windows of any, the empty ones among them, are not stable.
+    """
     calls = contest.calls(batch) | _empty_calls(contest, batch)
     empty = {name: EMPTY_SESSION if name == "baseline" else EMPTY_MODEL for name in contest.names}
     probe = run_rounds(calls, PROBE_S)[-1]
     if not any(matters(probe[name].call_s, probe[nothing].call_s) for name, nothing in empty.items()):
         return ()
-    rounds = run_rounds(calls, budget_s)
-    start = warm_from([{name: each[name] for name in contest.names} for each in rounds])
-    return () if start is None else own_times(rounds[start:], empty, seed=seed)
+    measured, stable = settled(run_rounds(calls, budget_s))
+    if not stable:
+        raise UnsettledError(UNSETTLED)
+    return own_times(measured, empty, seed=seed)
 
 
 def _empty_calls(contest: Contest, batch: int) -> dict[str, Call]:

@@ -12,9 +12,11 @@ from job.efforts import RACE_BATCHES
 from job.engine import runtime
 from job.engine.assembling import read_source
 from job.engine.inputs import NO_SAMPLE, Inputs, accepted
+from job.engine.ops.published import check_written
 from job.engine.resident import resident_call, settling
 from job.engine.run_errors import RUN_ERRORS, message_of
 from job.engine.runners import Candidate
+from job.errors import JobError
 from job.latency import Call, Timing
 from job.memory_cap import container_bytes
 from job.racing import GaveUpError, Race
@@ -57,7 +59,7 @@ def _raced(paddock: "Paddock", request: RaceRequest, start_s: float) -> RaceResu
     if faithful in paddock.reasons:
         return RaceResult(reason=f"the faithful model does not run: {paddock.reasons[faithful]}")
     wait = settling(request.device)
-    contest = Race(paddock.courses, Timing(settle=_giving_up(wait) if wait else None))
+    contest = Race(paddock.courses, Timing(settle=_giving_up(wait) if wait else None), seed=request.seed)
     try:
         contest.run(request.budget_s - (time.perf_counter() - start_s))
     except GaveUpError as error:
@@ -89,10 +91,14 @@ class Paddock:
             self.reasons[name] = "no memory was left to load it beside the others"
             return
         try:
+            check_written(directory)  # whoever wrote it had read a stranger's model before
             candidate = Candidate(directory)
             calls = {size: self._called(name, candidate, size) for size in self.courses} or self._fitting(
                 name, candidate
             )
+        except JobError as error:
+            self.reasons[name] = error.what
+            return
         except FAILURES as error:
             self.reasons[name] = message_of(error)
             return

@@ -40,6 +40,8 @@ def _reads(request: object) -> Iterator[str]:
         yield from _of_the_user(source.options)
     if isinstance(request, (VerifyRequest, BenchmarkRequest, MakeVariantsRequest)):
         yield request.saved_model
+    if isinstance(request, MakeVariantsRequest):
+        yield from _libraries(request.options)
     if isinstance(request, BenchmarkRequest) and request.fast:
         yield request.fast
     if isinstance(request, RaceRequest):
@@ -53,9 +55,13 @@ def _reads(request: object) -> Iterator[str]:
 def _of_the_user(options: ArtifactOptions) -> Iterator[str]:
     """Yield the files that a user names, and the directory that his function is imported from."""
     yield from filter(None, (options.samples, options.goldens, options.graph, options.rules))
-    yield from (parse_op_library(library).path for library in options.op_libraries)
+    yield from _libraries(options)
     if options.architecture and not is_scheme(options.architecture):
         yield parse_user_function(options.architecture).root
+
+
+def _libraries(options: ArtifactOptions) -> Iterator[str]:
+    return (parse_op_library(library).path for library in options.op_libraries)
 
 
 def _writes(stage: str, request: object) -> Iterator[str]:

@@ -32,7 +32,7 @@ _CLIENT: Final = Config(
     retries={"mode": "standard", "total_max_attempts": 8},
     connect_timeout=5,
     read_timeout=60,
-    max_pool_connections=32,
+    max_pool_connections=512,  # as many as there may be: eight for an artifact that comes, ten for a file that goes
     request_checksum_calculation="when_required",  # stores other than AWS know only Content-MD5
     response_checksum_validation="when_required",  # `checksums` compares, also where a body came in several pieces
 )

@@ -130,7 +130,7 @@ def test_storm_of_503_is_74_and_what_is_done_stays(bucket: Bucket, monkeypatch: 
         stormy.extend([asked] if commits(asked) else [])
         return "slow_down" if stormy and not commits(asked) else ""
 
-    summary, proxy = run_behind(storm, bucket, monkeypatch)
+    summary, proxy = run_behind(storm, bucket, monkeypatch, lanes=1)
     assert summary.exit_code == 74
     assert proxy.faults()["slow_down"] > 8
     assert seen(bucket).artifacts() == {"a.pb"}

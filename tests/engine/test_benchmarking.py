@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +13,10 @@ from job.engine import benchmarking, overheads, runtime
 from job.engine.benchmarking import Sweep, benchmark
 from job.engine.contest import Contest, GpuMemory
 from job.engine.runners import Baseline
-from job.latency import Call
+from job.latency import Call, Round
 from job.records import ArtifactOptions
 from job.requests import BenchmarkRequest
-from job.results import BenchmarkResult
+from job.results import BatchMeasurement, BenchmarkResult, Contender
 from tests.engine.models import Saver, converted, ref, request_of, v1
 
 
@@ -58,7 +59,7 @@ def test_both_sides_are_measured_at_each_batch_size(saved: Saver, tmp_path: Path
     assert set(result.load_ms) == set(result.first_call_ms) == {"baseline", "candidate"}
     assert result.environment["mode"] == "as_run"
     assert "core" in result.environment["cpu"]
-    assert result.notes == (benchmarking.ONE_MEMORY,)
+    assert result.notes[0] == benchmarking.ONE_MEMORY  # the other says that overheads were not stable, where so
     assert result.peak_memory_bytes == {}
 
 
@@ -74,13 +75,50 @@ def test_the_overhead_of_a_tiny_model_is_told_apart(
     saved: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Multiplying four numbers is all entry: what is left for the graph is less than the call, for each contender."""
-    monkeypatch.setattr(overheads, "warm_from", lambda _: 3)
+    monkeypatch.setattr(overheads, "settled", lambda rounds: (rounds[3:], True))
     told = measured(saved, tmp_path, linear, with_fast=True).own_times
     assert [one.name for one in told] == ["baseline", "candidate", "fast"]
     assert all(one.overhead_ms > 0 for one in told)
     assert all(one.own_ms == pytest.approx(one.call_ms - one.overhead_ms) for one in told)
     assert told[1].overhead_ms == told[2].overhead_ms != told[0].overhead_ms
     assert told[0].ratio is None
+
+
+def test_an_overhead_that_is_not_stable_is_not_told(
+    saved: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call is held to the rule, the empty ones too; where one is not stable, a note is what is told."""
+    seen = set[str]()
+
+    def restless(rounds: Sequence[Round]) -> tuple[Sequence[Round], bool]:
+        seen.update(rounds[0])
+        return rounds, False
+
+    monkeypatch.setattr(overheads, "settled", restless)
+    result = measured(saved, tmp_path, linear, batch_sizes=(2,))
+    assert seen == {"baseline", "candidate", overheads.EMPTY_SESSION, overheads.EMPTY_MODEL}
+    assert result.own_times == ()
+    assert "the overhead of a call could not be measured: windows differ by more than 10 %" in result.notes
+
+
+def told(batch_size: int, throughput_per_s: float, *, stable: bool = True, feeding: Any = "host") -> BatchMeasurement:
+    contenders = (Contender(name="baseline", throughput_per_s=throughput_per_s),)
+    return BatchMeasurement(batch_size=batch_size, feeding=feeding, contenders=contenders, stable=stable)
+
+
+def test_saturation_is_told_of_what_is_stable_alone() -> None:
+    """From the first size on that is not stable, nothing is said; before it, all is."""
+    assert benchmarking.saturation_told((told(1, 100.0), told(2, 101.0))) == {"baseline": 1}
+    assert benchmarking.saturation_told((told(1, 100.0), told(2, 101.0, stable=False))) == {}
+    assert benchmarking.saturation_told((told(1, 100.0, stable=False), told(2, 101.0))) == {}
+    assert benchmarking.saturation_told(()) == {}
+
+
+def test_saturation_is_of_one_feeding() -> None:
+    """Where the device feeds, its figures count; where it failed on the way, the host's do, and they never mix."""
+    first = (told(1, 100.0), told(1, 300.0, feeding="device"))
+    assert benchmarking.saturation_told((*first, told(2, 200.0), told(2, 301.0, feeding="device"))) == {"baseline": 1}
+    assert benchmarking.saturation_told((*first, told(2, 200.0))) == {}
 
 
 def test_overhead_that_does_not_matter_is_not_told(
@@ -218,7 +256,7 @@ def test_sweep_goes_on_while_anybody_gains(saved: Saver, tmp_path: Path, monkeyp
         told = measure(sweep, size, feeding)
         throughputs = {name: by_size.get(size, 100.0) for name, by_size in gains.items()}
         contenders = tuple(replace(one, throughput_per_s=throughputs[one.name]) for one in told.contenders)
-        return replace(told, contenders=contenders)
+        return replace(told, contenders=contenders, stable=True)
 
     measure = Sweep._measured
     monkeypatch.setattr(Sweep, "_measured", played)

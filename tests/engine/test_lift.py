@@ -9,6 +9,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from job.engine.assembling import read_source
 from job.engine.lift import argument_names, lift
 from job.engine.runners import Baseline
+from job.engine.weightless import WEIGHT_BYTES
 from job.errors import Refused
 from job.records import ArtifactOptions, Signature, TensorSpec
 from tests.engine.models import Saver, converted, ref, request_of, v1
@@ -149,6 +150,22 @@ def test_what_no_gradient_changed_is_not_trainable(saved: Saver, tmp_path: Path,
     path.write_bytes(meta.SerializeToString())
     state = converted(request, tmp_path).candidate._loaded.state
     assert {name for name in state if state[name].trainable} == {"kernel"} | (set() if is_told else {"frozen"})
+
+
+def test_node_may_wait_for_a_frozen_weight(saved: Saver, tmp_path: Path) -> None:
+    """A weight that is named as a control input, too, as an optimizer's grouping leaves it, is lifted all the same."""
+    weights = np.ones([WEIGHT_BYTES // 4, 2], np.float32)
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        frozen = tf.constant(weights, name="frozen")
+        with tf.control_dependencies([frozen.op]):
+            shifted = x + ref("bias", 1.0)
+        tf.matmul(shifted, frozen, transpose_b=True, name="y")
+
+    model = converted(saved(build), tmp_path)
+    answer = model.answer({"x:0": np.array([[1.0, 2.0]], np.float32)})["y:0"]
+    np.testing.assert_array_equal(answer, np.full([1, WEIGHT_BYTES // 4], 5.0))
 
 
 def test_input_of_an_old_graph_takes_any_shape(saved: Saver, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_fixed_batch_is_raced_at_its_own_size(saved: Saver, tmp_path: Path) ->
 def test_who_cannot_be_loaded_is_out(saved: Saver, tmp_path: Path) -> None:
     """A directory without a SavedModel costs its runner alone, and the reason is TensorFlow's."""
     found = runners(raced(saved, tmp_path, {"missing": str(tmp_path / "nothing"), "same": ""}))
-    assert "SavedModel file does not exist" in found["missing"].reason
+    assert "is no SavedModel" in found["missing"].reason
     assert (found["missing"].laps, found["same"].reason) == ((), "")
     assert found["same"].laps
 
@@ -122,4 +122,22 @@ def test_without_the_faithful_model_there_is_no_race(saved: Saver, tmp_path: Pat
     request = request_of(tmp_path / "source")
     result = race(RaceRequest(source=request, saved_models={"faithful": str(tmp_path / "nothing")}, budget_s=1.0))
     assert result.runners == ()
-    assert result.reason.startswith("the faithful model does not run: SavedModel file does not exist")
+    assert result.reason.startswith("the faithful model does not run: what the convert stage wrote is no SavedModel")
+
+
+def test_denied_ops_are_not_even_loaded(saved: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variant that holds an op which the policy denies is out before TensorFlow reads it."""
+    module, loaded = tf.Module(), list[str]()
+    module.read = tf.function(tf.io.read_file, input_signature=[tf.TensorSpec([], tf.string)])
+    tf.saved_model.save(module, str(tmp_path / "bad"))
+    load = tf.saved_model.load
+
+    def watched(path: str) -> Any:
+        loaded.append(path)
+        return load(path)
+
+    monkeypatch.setattr(tf.saved_model, "load", watched)
+    found = runners(raced(saved, tmp_path, {"bad": str(tmp_path / "bad")}))
+    assert "holds op ReadFile" in found["bad"].reason
+    assert len(loaded) == 2  # the faithful one, to be converted and raced
+    assert str(tmp_path / "bad") not in loaded

@@ -206,6 +206,18 @@ def test_every_cell_is_labelled_for_a_narrow_screen() -> None:
     assert table.count("<td") == table.count("<td data-label=") == 6 * 2 * len(samples.BENCHMARK.measurements)
 
 
+def test_the_fast_variant_is_held_to_the_faithful_model() -> None:
+    """Its ratio to saved_model has a column of its own, where it took part, and none is told of an unstable size."""
+    stable, restless = samples.BENCHMARK.measurements[0], samples.BENCHMARK.measurements[2]
+    measurements = (samples.with_fast(stable, 47.6, 2.62), samples.with_fast(restless, 105.6, 3.0))
+    told = replace(samples.BENCHMARK, measurements=measurements)
+    text = page(replace(samples.PUBLISHED, benchmark=told)).text
+    assert "To TF1 (95 %) To saved_model (95 %) p50 / p99, ms" in text
+    assert "saved_model_fast 47.6 2.62x 2.59 to 2.65 2.00x (1.97 to 2.03) 10.0" in text
+    assert "3.00x" not in text
+    assert "To saved_model" not in page(samples.PUBLISHED).text
+
+
 def test_what_belongs_to_the_figures_is_told_beside_them() -> None:
     """Saturation, own times with their ratio, a GPU's memory and clocks, and notes."""
     told = samples.MEASURED_ON_A_GPU

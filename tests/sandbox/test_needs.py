@@ -9,6 +9,7 @@ from job.requests import (
     ConvertRequest,
     DeviceRequest,
     KerasRequest,
+    MakeVariantsRequest,
     RaceRequest,
     SourceRequest,
     VerifyRequest,
@@ -92,3 +93,13 @@ def test_known_architecture_is_no_file() -> None:
     options = ArtifactOptions(architecture="slim_resnet_v1_50")
     source = SourceRequest(format=Format.CHECKPOINT, directory="/s/source", entry="x", options=options)
     assert confined("inspect", source).reads == ("/s/source",)
+
+
+def test_libraries_of_ops_are_read_where_variants_are_made() -> None:
+    """Of what a user names, a SavedModel needs his op libraries alone to be loaded."""
+    options = ArtifactOptions(samples="/u/samples.npz", op_libraries=(f"/u/ops.so@sha256:{'0' * 64}",))
+    asked = MakeVariantsRequest(
+        saved_model="/s/out/saved_model", directory="/s/variants", precision="exact", options=options
+    )
+    found = confined("make_variants", asked)
+    assert (found.reads, found.writes) == (("/s/out/saved_model", "/u/ops.so"), ("/s/variants",))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from job.engine.graph import Graph, NodeDef, attribute
+from job.engine.variants.editing import is_constant
 
 Array = NDArray[Any]
 
@@ -72,7 +73,7 @@ def affine_of(graph: Graph, node: NodeDef, index: int, channels: Channels) -> Af
 def _constant(graph: Graph, node: NodeDef, index: int) -> Array:
     """Return a constant input; raises `KeyError` where it is none."""
     edge = graph.inputs(node.name)[index]
-    if graph.nodes[edge.node].op != "Const":
+    if not is_constant(graph.nodes[edge.node]):
         raise KeyError(edge.tensor)
     return np.asarray(graph.const(edge))
 

@@ -6,9 +6,13 @@ from typing import Final
 import tensorflow as tf
 from tensorflow.python.framework import kernels
 
+from job.engine.graph import Graph
+from job.engine.pruning import cut_at, prune
+from job.engine.shapes import import_tensors
 from job.engine.variants.base import FrozenGraph, NotApplicable
 from job.engine.variants.faithful import Served
 from job.engine.variants.tidying import CONTROL_FLOW
+from job.engine.weightless import weightless
 from job.wording import shown
 
 Call = Callable[..., dict[str, tf.Tensor]]
@@ -17,6 +21,9 @@ COMPILER: Final = "XLA_CPU_JIT"
 """The device for which TensorFlow registers what XLA can compile, here where no GPU is looked for."""
 
 BUILT_IN: Final = ("Placeholder", "Const", "NoOp")
+
+PROBED: Final = (7, 11)
+"""Sizes of batches that no model has for another reason."""
 
 MOST_EXAMPLES: Final = 1 << 20
 """Batches of more examples than this are compiled as they come."""
@@ -35,6 +42,24 @@ def check_compilable(served: Served, frozen: FrozenGraph) -> None:
         raise NotApplicable("its batch is free in some of its inputs and outputs, and not in others")
     if ops := sorted(set(_without_kernel(frozen))):
         raise NotApplicable(f"XLA cannot compile {shown(ops)}")
+    if True in batched and (others := sorted({*_of_another_size(served, frozen)})):
+        raise NotApplicable(f"{shown(others)} may not be as long as the batch, which is filled up for XLA")
+
+
+def _of_another_size(served: Served, frozen: FrozenGraph) -> Iterator[str]:
+    """Yield the outputs whose leading dimension is not the batch's for all that TensorFlow can infer."""
+    cut = cut_at(frozen.inputs, {})
+    graph_def = weightless(prune(Graph(frozen.graph_def), cut, frozen.outputs))
+    for size in PROBED:
+        with tf.Graph().as_default():
+            fed = {
+                name: tf.compat.v1.placeholder(spec.dtype, [size, *spec.shape[1:]])
+                for name, spec in zip(frozen.inputs, served.arguments.values(), strict=True)
+            }
+            found = import_tensors(graph_def, fed, frozen.outputs)
+        for name, tensor in zip(served.outputs, found, strict=True):
+            if tensor.shape.rank is None or tensor.shape[:1].as_list() != [size]:
+                yield name
 
 
 def compiled(call: Call, specs: Sequence[tf.TensorSpec]) -> Call:

@@ -22,6 +22,11 @@ def constant(name: str, value: NDArray[Any], dtype: int) -> NodeDef:
     return node
 
 
+def is_constant(node: NodeDef) -> bool:
+    """Tell whether a node is a constant outside of TF1's loops and conditions: one in there waits for its turn."""
+    return node.op == "Const" and not node.input
+
+
 def with_inputs(node: NodeDef, edges: Iterable[Edge]) -> NodeDef:
     """Return a copy of a node that takes other data; what it waits for stays."""
     copy = NodeDef()

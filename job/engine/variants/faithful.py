@@ -8,6 +8,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from job.engine.variants.base import NotApplicable
+
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
@@ -37,19 +39,25 @@ class Faithful:
 
 
 def load_faithful(directory: str) -> Faithful:
-    """Load what the conversion has written."""
+    """Load what the conversion has written; raises `NotApplicable` where it does not tell what it answers to."""
     loaded = tf.saved_model.load(directory)
     meta_graph = saved_model_pb2.SavedModel.FromString(Path(directory, "saved_model.pb").read_bytes()).meta_graphs[0]
     # TensorFlow adds a signature of its own, which is for loading.
     signatures = [_served(loaded, key, meta_graph.signature_def[key]) for key in sorted(loaded.signatures)]
-    called_with = tuple(loaded.__call__.function_type.parameters)
-    alike = [one.key for one in signatures if set(one.arguments) == set(called_with)]
     return Faithful(
         loaded=loaded,
         signatures=tuple(signatures),
-        called="serving_default" if "serving_default" in alike else alike[0],
-        called_with=called_with,
+        called=_called(loaded),
+        called_with=tuple(loaded.__call__.function_type.parameters),
     )
+
+
+def _called(loaded: Any) -> str:
+    """Return the key of the signature whose very function the model itself is: others may take the same arguments."""
+    called: list[str] = [key for key, function in loaded.functions.items() if function is loaded.__call__]
+    if len(called) != 1:
+        raise NotApplicable("it does not tell which of its signatures it answers to when it is called itself")
+    return called[0]
 
 
 def _served(loaded: Any, key: str, definition: Any) -> Served:

@@ -12,7 +12,7 @@ from tensorflow.python.framework.dtypes import as_dtype
 from job.engine.graph import Edge, Graph, NodeDef, attribute, edge_of
 from job.engine.variants.affine import Affine, Channels, affine_of
 from job.engine.variants.base import Device, FrozenGraph, Rewritten
-from job.engine.variants.editing import constant, with_nodes
+from job.engine.variants.editing import constant, is_constant, with_nodes
 from job.engine.variants.linear import LINEAR_OPS, channel_axis, channels, linear_op, rank_of, scaled
 
 Array = NDArray[Any]
@@ -54,7 +54,7 @@ def _chains(graph: Graph, linear: NodeDef, outputs: tuple[str, ...]) -> Iterator
     """Yield the chain behind a linear op, if it is worth folding: one bias alone is left as it is."""
     where = linear_op(linear)
     weights_node = graph.nodes[graph.inputs(linear.name)[where.weights].node]
-    if weights_node.op != "Const" or attribute(linear, "T").type not in DTYPES:
+    if not is_constant(weights_node) or attribute(linear, "T").type not in DTYPES:
         return
     weights = np.asarray(graph.const(Edge(weights_node.name, 0)))
     known = Channels(count=channels(weights, where.out_axes), axis=channel_axis(linear), rank=rank_of(linear))
@@ -72,7 +72,7 @@ def _followed(graph: Graph, linear: NodeDef, weights: Array, known: Channels, fe
         node = graph.nodes[name]
         if output or graph.controls(name):
             break
-        if _passes(node, index, known):
+        if _passes(graph, node, index, known):
             known = _behind(node, known)
             waiting.append(node)
         else:
@@ -86,10 +86,16 @@ def _followed(graph: Graph, linear: NodeDef, weights: Array, known: Channels, fe
     return Chain(linear=linear, weights=weights, nodes=tuple(nodes), passed=tuple(passed), affine=affine)
 
 
-def _passes(node: NodeDef, index: int, known: Channels) -> bool:
+def _passes(graph: Graph, node: NodeDef, index: int, known: Channels) -> bool:
     if node.op == "BatchToSpaceND":
-        return index == 0 and known.axis == -1
+        return index == 0 and known.axis == -1 and _leaves_channels(graph, node, known)
     return node.op == "Squeeze" and known.axis == -1 and bool(_squeezed(node, known))
+
+
+def _leaves_channels(graph: Graph, node: NodeDef, known: Channels) -> bool:
+    """Whether the blocks of a ``BatchToSpaceND`` are known to lie along other axes than the channels'."""
+    block = graph.nodes[graph.inputs(node.name)[1].node]
+    return block.op == "Const" and np.asarray(graph.const(Edge(block.name, 0))).size <= known.rank - 2
 
 
 def _squeezed(node: NodeDef, known: Channels) -> list[int]:

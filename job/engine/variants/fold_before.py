@@ -15,7 +15,7 @@ from tensorflow.python.framework.dtypes import as_dtype
 from job.engine.graph import Edge, Graph, NodeDef, attribute, edge_of
 from job.engine.variants.affine import Affine, Channels, affine_of
 from job.engine.variants.base import Device, FrozenGraph, Rewritten
-from job.engine.variants.editing import constant, with_inputs, with_nodes
+from job.engine.variants.editing import constant, is_constant, with_inputs, with_nodes
 from job.engine.variants.fold_batch_norm import DTYPES
 from job.engine.variants.linear import LINEAR_OPS, channel_axis, channels, linear_op, rank_of, scaled
 
@@ -56,7 +56,7 @@ def _preludes(graph: Graph, linear: NodeDef, fetched: set[str]) -> Iterator[Prel
     where = linear_op(linear)
     weights_node = graph.nodes[graph.inputs(linear.name)[where.weights].node]
     turned = attribute(linear, "transpose_a")
-    if weights_node.op != "Const" or attribute(linear, "T").type not in DTYPES or (turned is not None and turned.b):
+    if not is_constant(weights_node) or attribute(linear, "T").type not in DTYPES or (turned is not None and turned.b):
         return
     weights = np.asarray(graph.const(Edge(weights_node.name, 0)))
     known = Channels(count=channels(weights, where.in_axes), axis=channel_axis(linear), rank=rank_of(linear))

@@ -11,7 +11,7 @@ from tensorflow.python.framework import tensor_util
 
 from job.engine.graph import Edge, Graph, NodeDef, arguments, attribute, edge_of
 from job.engine.variants.base import Device, FrozenGraph, NotApplicable, Rewritten
-from job.engine.variants.editing import constant, with_inputs, with_nodes
+from job.engine.variants.editing import constant, is_constant, with_inputs, with_nodes
 from job.engine.variants.tidying import CONTROL_FLOW
 
 LAYERS: Final = frozenset(
@@ -144,8 +144,7 @@ def _typed_inputs(graph: Graph, node: NodeDef) -> list[Edge]:
 
 
 def _is_const(graph: Graph, edge: Edge) -> bool:
-    node = graph.nodes[edge.node]
-    return node.op == "Const" and not node.input
+    return is_constant(graph.nodes[edge.node])
 
 
 def _value(node: NodeDef) -> np.ndarray[Any, Any]:

@@ -4,12 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from tensorflow.python.framework import op_def_registry
-
 from job.engine.graph import Edge, Graph, NodeDef, edge_of
 from job.engine.health.dropout_pattern import dropouts, scalar
 from job.engine.variants.base import Device, FrozenGraph, Rewritten
 from job.engine.variants.editing import rerouted, with_nodes
+from job.engine.variants.effects import acts
 
 HANDING_ON: Final = ("Identity", "StopGradient", "PreventGradient", "Snapshot", "PlaceholderWithDefault")
 
@@ -55,8 +54,7 @@ def _acting(nodes: Iterable[NodeDef]) -> set[str]:
 
 
 def _acts(node: NodeDef) -> bool:
-    definition = op_def_registry.get(node.op)
-    return definition is None or definition.is_stateful or node.op in CONTROL_FLOW
+    return acts(node.op) or node.op in CONTROL_FLOW
 
 
 def _dropouts_off(graph: Graph) -> Iterator[tuple[Edge, Edge]]:

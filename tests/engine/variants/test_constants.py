@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -5,6 +7,8 @@ import pytest
 import tensorflow as tf
 
 from job.engine.graph import Graph
+from job.engine.ops.allowing import allow_ops
+from job.engine.variants import constants
 from job.engine.variants.constants import MOST_BYTES, fold_constants
 from tests.engine.models import v1
 from tests.engine.variants.frozen import answers, frozen, ops
@@ -76,3 +80,71 @@ def test_large_constants_may_be_cast() -> None:
 
     after, _ = fold_constants(frozen(build), "cpu")
     assert ops(after) == {"MatMul": 1}
+
+
+@pytest.fixture
+def _files_allowed() -> Iterator[None]:
+    allow_ops(["ReadFile"])
+    yield
+    allow_ops([])
+
+
+@pytest.mark.usefixtures("_files_allowed")
+def test_allowed_file_is_read_at_every_call(tmp_path: Path) -> None:
+    """A denied op that a user allows reads the file of the machine where the model runs: TensorFlow calls it pure."""
+    path = tmp_path / "told"
+    path.write_text("of this machine")
+
+    def build() -> Any:
+        x = v1.placeholder(tf.string, [])
+        return [x], [x + tf.io.read_file(tf.strings.join([str(tmp_path), "/told"]))]
+
+    after, _ = fold_constants(frozen(build), "cpu")
+    assert ops(after) == {"Add": 1, "ReadFile": 1}
+    path.write_text("of another one")
+    assert answers(after, np.asarray(b""))[0].item() == b"of another one"
+
+
+def test_numbers_drawn_by_a_seed_stay_drawn() -> None:
+    """Stateless random ops are no constants either: what they draw is the model's own matter."""
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [None, 2])
+        return [x], [x + tf.random.stateless_uniform([2], [1, 2])]
+
+    after, _ = fold_constants(frozen(build), "cpu")
+    assert ops(after)["StatelessRandomUniformV2"] == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda: tf.reduce_sum(tf.zeros([1 << 20, 1 << 20])),
+        lambda: tf.zeros([1 << 20, 1 << 20])[0, :2],
+        lambda: tf.size(v1.where(tf.fill([1 << 21], True))),
+    ],
+)
+def test_what_is_large_is_not_computed(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terabytes are seen by their shape alone, also where little is left of them in the end."""
+    monkeypatch.setattr(constants, "_run", lambda *_: pytest.fail("computed"))
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [None, 2])
+        return [x], [x + tf.cast(value(), tf.float32)]
+
+    before = frozen(build)
+    after, changes = fold_constants(before, "cpu")
+    assert (ops(after), changes) == (ops(before), ())
+
+
+def test_what_fails_to_compute_is_left_alone() -> None:
+    """An index beyond the end fails at every call, if a call asks for it; the other constants are folded."""
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [None, 2])
+        bad = tf.gather(tf.constant([1.0, 2.0]), tf.constant([7]))
+        return [x], [x * tf.sqrt(tf.constant([4.0, 9.0])), x + bad]
+
+    after, changes = fold_constants(frozen(build), "cpu")
+    assert ops(after) == {"Mul": 1, "AddV2": 1, "GatherV2": 1}
+    assert changes == ("1 results of constants computed once",)

@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 
 from job.engine.graph import Graph
-from job.engine.variants.base import FrozenGraph
+from job.engine.variants.base import FrozenGraph, Pass
 from job.engine.variants.constants import fold_constants
 from job.engine.variants.fold_batch_norm import fold_batch_norm
+from job.engine.variants.fold_before import fold_before
 from job.engine.variants.tidying import tidy
 from tests.engine.models import v1
 from tests.engine.variants.frozen import Array, Build, answers, assert_same, frozen, ops
@@ -262,3 +263,41 @@ def test_a_wrong_fold_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     after = folded(before)
     assert ops(after) == {"Conv2D": 1, "BiasAdd": 1}
     assert np.abs(answers(after, feed)[0] - answers(before, feed)[0]).max() > 0.1
+
+
+@pytest.mark.parametrize("fold", [fold_batch_norm, fold_before])
+def test_constants_of_a_loop_stay_in_it(fold: Pass) -> None:
+    """What a TF1 loop holds waits for its turn; a new constant without that would be of another frame."""
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [2, 3], name="x")
+
+        def body(step: Any, y: Any) -> Any:
+            y = tf.matmul(y, tf.constant(np.eye(3, dtype=np.float32) * 0.5))
+            if fold is fold_before:
+                y = tf.matmul(tf.nn.relu(y) * tf.constant([1.0, 2.0, 3.0]), tf.constant(np.eye(3, dtype=np.float32)))
+            return step + 1, y * tf.constant([1.0, 2.0, 0.5]) + tf.constant([1.0, 0.0, 2.0])
+
+        return [x], [v1.while_loop(lambda step, _: step < 3, body, (0, x))[1]]
+
+    before = after = frozen(build)
+    for one in (tidy, fold_constants, fold):
+        after, _ = one(after, "cpu")
+    assert ops(after)["Enter"]
+    assert_same(before, after, np.ones([2, 3], np.float32))
+
+
+@pytest.mark.parametrize(("block", "folds"), [((2, 2), True), ((2, 2, 2), False)])
+def test_blocks_along_the_channels_are_not_passed(block: tuple[int, ...], *, folds: bool) -> None:
+    """Blocks of two axes are of height and width; those of three move what is in a channel into another one."""
+
+    def build() -> Any:
+        x = v1.placeholder(tf.float32, [8, 2, 2, 3], name="x")
+        y = v1.nn.conv2d(x, normal(1, 1, 1, 3, 4), padding="VALID")
+        y = tf.batch_to_space(y, block, [[0, 0], [0, 0], [2, 2]][: len(block)])
+        return [x], [y * normal(2, 4) + normal(3, 4)]
+
+    before = frozen(build)
+    after = folded(before)
+    assert ("Mul" not in ops(after)) == folds
+    assert_same(before, after, image(np.random.default_rng(0), 8, 2, 2, 3))

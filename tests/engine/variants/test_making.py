@@ -6,12 +6,15 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from job import memory_cap
 from job.engine.assembling import read_source
 from job.engine.exporting import export
 from job.engine.lift import lift
+from job.engine.ops.allowing import ALLOWED, allow_ops
 from job.engine.variants import base, freezing, making
 from job.engine.variants.base import NotApplicable
 from job.engine.variants.making import make_variants
+from job.records import ArtifactOptions
 from job.requests import MakeVariantsRequest
 from job.results import MadeVariants
 from job.workers import Forkserver
@@ -154,3 +157,103 @@ def test_what_xla_cannot_compile(tmp_path: Path, build: Build, reason: str) -> N
     """Tables, loops of TF1's and sizes without end are told beforehand."""
     (variant,) = (one for one in made(tmp_path, build, device="gpu").variants if one.name == "folded_xla")
     assert reason in variant.reason
+
+
+def twins() -> Signatures:
+    """Three signatures that take the same, none of them the default one; the first is not that of the alphabet."""
+    x = v1.placeholder(tf.float32, [None, 2], name="x")
+    y = x * ref("two", 2.0)
+    return {key: signature({"x": x}, {"y": y + float(shift)}) for shift, key in enumerate("cab")}
+
+
+def test_called_itself_it_is_the_same_signature(tmp_path: Path) -> None:
+    """Where several signatures take the same arguments, a variant itself answers like the faithful model itself."""
+    made(tmp_path, twins)
+    x = tf.constant([[1.0, 5.0]])
+    loaded = [tf.saved_model.load(str(directory)) for directory in (tmp_path / "faithful", tmp_path / "made/constants")]
+    np.testing.assert_array_equal(loaded[1](x)["y"], loaded[0](x)["y"])
+    assert len({float(loaded[1].signatures[key](x=x)["y"][0, 0]) for key in "abc"}) == 3
+
+
+def test_what_it_answers_to_must_be_told(tmp_path: Path) -> None:
+    """A model that is none of its signatures when it is called has no variants: they could not be told to be it."""
+    module = tf.Module()
+    functions = [
+        tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([2], name="x")]).get_concrete_function()
+        for _ in range(2)
+    ]
+    module.functions, module.__call__ = {"serving_default": functions[0]}, functions[1]
+    tf.saved_model.save(module, str(tmp_path / "odd"), signatures=module.functions)
+    (tmp_path / "made").mkdir()
+    result = make_variants(
+        MakeVariantsRequest(saved_model=str(tmp_path / "odd"), directory=str(tmp_path / "made"), precision="exact")
+    )
+    assert {one.reason for one in result.variants} == {
+        "it does not tell which of its signatures it answers to when it is called itself"
+    }
+
+
+def test_allowed_ops_reach_the_variants(tmp_path: Path) -> None:
+    """What a user lets run is let into a variant, in a process that has read no source before."""
+    made(tmp_path, nets.dense, options=ArtifactOptions(allow_ops=("ReadFile",)))
+    allowed = set(ALLOWED)
+    allow_ops([])
+    assert allowed == {"ReadFile"}
+
+
+def test_each_pass_is_run_once_and_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What several variants begin with is done once, and let go of after the last of them."""
+    runs, held = list[str](), list[int]()
+
+    def passing(name: str) -> base.Pass:
+        def run(frozen: base.FrozenGraph, _: object) -> base.Rewritten:
+            runs.append(name)
+            return frozen, (name,)
+
+        return run
+
+    a, b, c, d = map(passing, "abcd")
+    passes = ((a, b), (a, b, c), (a, b, d))
+    variants = [base.Variant(name=str(index), precision="exact", passes=one) for index, one in enumerate(passes)]
+    monkeypatch.setattr(making, "VARIANTS", variants)
+    tried = making._Making.tried
+
+    def watched(self: Any, *asked: Any) -> Any:
+        result = tried(self, *asked)
+        held.append(len(self._rewritten))
+        return result
+
+    monkeypatch.setattr(making._Making, "tried", watched)
+    made(tmp_path, nets.dense)
+    assert (runs, held) == (list("abcd"), [1, 1, 0])
+
+
+def test_what_has_no_room_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is looked at before each variant: a worker that ends costs the others, too."""
+    monkeypatch.setattr(memory_cap, "_given", [memory_cap.MemoryCap(limit_bytes=2**20, reason="a test")])
+    monkeypatch.setattr("job.engine.lift.check_room", lambda *_: None)
+    reasons = {one.reason.partition(":")[0] for one in made(tmp_path, nets.dense).variants}
+    assert len(reasons) == 1
+    assert "out of memory in the make_variants stage" in reasons.pop()
+
+
+def boxes(*, is_cut: bool) -> Build:
+    """Return what builds a model whose second answer has as many rows as something else than the batch."""
+
+    def build() -> Signatures:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        rows = tf.reshape(x * ref("two", 2.0), [-1, 2])
+        return {
+            "serving_default": signature({"x": x}, {"y": x + 1.0, "boxes": rows[: tf.shape(x)[0]] if is_cut else rows})
+        }
+
+    return build
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_rows_that_are_no_batch_are_not_cut(tmp_path: Path, *, is_cut: bool) -> None:
+    """A free leading dimension may be of boxes, two an example, say: nothing may be cut off of those."""
+    result = made(tmp_path, boxes(is_cut=is_cut), device="gpu")
+    (variant,) = (one for one in result.variants if one.name == "folded_xla")
+    assert ("boxes may not be as long as the batch" in variant.reason) != is_cut
+    assert bool(variant.reason) != is_cut

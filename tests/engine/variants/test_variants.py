@@ -11,6 +11,7 @@ from job.engine.assembling import read_source
 from job.engine.exporting import export
 from job.engine.lift import lift
 from job.engine.variants import VARIANTS, reduced
+from job.records import ArtifactOptions
 from job.requests import MakeVariantsRequest, SourceRequest, VerifyRequest
 from job.results import MadeVariants, ParityResult
 from job.workers import Forkserver
@@ -52,7 +53,10 @@ def made(request: pytest.FixtureRequest, forkserver: Forkserver, scratch: Path) 
     export(lift(read, allow_nonfinite=False), read, str(folder / "faithful"), scratch=source.directory)
     (folder / "made").mkdir()
     asked = MakeVariantsRequest(
-        saved_model=str(folder / "faithful"), directory=str(folder / "made"), precision="reduced", target_tf="2.8"
+        saved_model=str(folder / "faithful"),
+        directory=str(folder / "made"),
+        precision="reduced",
+        options=ArtifactOptions(target_tf="2.8"),
     )
     result, _ = forkserver.run("make_variants", asked, MadeVariants, timeout_s=120)
     if request.param == "channels_first":
