@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from job.errors import from_record
 from job.records import ArtifactReport, ErrorRecord, Finding, Format, Shape, TensorSpec
-from job.results import BatchMeasurement, GpuWatch, OutputParity, ParityResult, Ratio, VariantResult
+from job.results import BatchMeasurement, GpuWatch, OutputParity, ParityResult, RaceLap, Ratio, VariantResult
 
 NOTHING: Final = "-"
 
@@ -196,10 +196,20 @@ VARIANT_VERDICTS: Final = {
 }
 
 
+SETTLED: Final = 3.0
+"""An interval whose ends are further apart than this says nothing."""
+
+
 def gains(variant: VariantResult) -> str:
     """Write a proven variant's throughput over the faithful model's, by batch size."""
-    laps = (f"{lap.ratio:.2f}x ({lap.low:.2f} to {lap.high:.2f}) at batch {lap.batch_size}" for lap in variant.laps)
-    return ", ".join(laps) or NOTHING
+    return ", ".join(map(_lap, variant.laps)) or NOTHING
+
+
+def _lap(lap: RaceLap) -> str:
+    """Write a lap; a race that is decided at one batch size may end before another one is settled."""
+    if lap.high > SETTLED * lap.low:
+        return f"not settled at batch {lap.batch_size}"
+    return f"{lap.ratio:.2f}x ({lap.low:.2f} to {lap.high:.2f}) at batch {lap.batch_size}"
 
 
 def fast_sentence(report: ArtifactReport) -> str:
@@ -210,7 +220,15 @@ def fast_sentence(report: ArtifactReport) -> str:
     if tuning.verdict == "none_faster":
         return f"No faster variant is published: {tuning.reason}."
     winner = next(one for one in tuning.variants if one.name == tuning.published)
-    return f"A faster variant ({winner.name}, {winner.precision}) lies in saved_model_fast: {gains(winner)}."
+    measured = report.benchmark.measurements if report.benchmark else ()
+    told = [f"{ratio(over)} at batch {one.batch_size}" for one in measured if one.stable and (over := _over(one))]
+    by = f"in the benchmark {', '.join(told)}" if told else f"in the race {gains(winner)}"
+    return f"A faster variant ({winner.name}, {winner.precision}) lies in saved_model_fast: {by}, over saved_model."
+
+
+def _over(measured: BatchMeasurement) -> Ratio | None:
+    fast = measured.of("fast")
+    return fast.over_candidate if fast else None
 
 
 def headline(report: ArtifactReport) -> str:

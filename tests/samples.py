@@ -172,6 +172,7 @@ TUNING: Final = TuningResult(
             laps=(
                 RaceLap(batch_size=1, ratio=1.17, low=1.15, high=1.19),
                 RaceLap(batch_size=8, ratio=1.02, low=0.99, high=1.04),
+                RaceLap(batch_size=16, ratio=1.4, low=0.1, high=19.0),
             ),
             parity=(PARITY, AS_RUN),
         ),

@@ -262,8 +262,19 @@ def test_an_empty_run_has_an_index() -> None:
 def test_a_faster_variant_is_told_with_its_gains_and_a_wrong_one_without() -> None:
     """What is published says by how much it wins and at which batch; what was dropped says the number that failed."""
     seen = page(samples.PUBLISHED)
-    assert "A faster variant (folded, exact) lies in saved_model_fast: 1.17x (1.15 to 1.19) at batch 1" in seen.text
+    told = "A faster variant (folded, exact) lies in saved_model_fast: in the race 1.17x (1.15 to 1.19) at batch 1"
+    assert told in seen.text
+    assert "not settled at batch 16" in seen.text
     assert "53 batch norms folded" in seen.text
     assert "0.031 of the scale exceeds 0.01" in seen.text
     text = page(replace(samples.PUBLISHED, tuning=TuningResult(verdict="not_run", reason="--benchmark off"))).text
     assert "faster variant" not in text
+
+
+def test_what_the_benchmark_says_of_the_fast_model_counts_more_than_the_race() -> None:
+    """The race ends once it is decided; where the benchmark measured the same the sentence has its figures."""
+    benchmark = replace(
+        samples.BENCHMARK, measurements=(samples.with_fast(samples.measurement(8, 34.6, 1.18), 40.0, 1.4),)
+    )
+    text = page(replace(samples.PUBLISHED, benchmark=benchmark)).text
+    assert "lies in saved_model_fast: in the benchmark 1.16x (1.13 to 1.19) at batch 8, over saved_model." in text
