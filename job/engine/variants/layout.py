@@ -18,7 +18,7 @@ from job.engine.graph import Edge, Graph, GraphDef, NodeDef, edge_of
 from job.engine.shapes import dtype_of
 from job.engine.variants.base import Device, FrozenGraph, Rewritten
 from job.engine.variants.constants import fold_constants
-from job.engine.variants.editing import constant, rerouted, with_inputs, with_nodes
+from job.engine.variants.editing import constant, is_constant, rerouted, with_inputs, with_nodes
 
 CHANNELS_FIRST: Final = (b"NCHW", b"NCDHW")
 
@@ -89,7 +89,7 @@ def _without_detours(frozen: FrozenGraph) -> FrozenGraph:
     graph, routes, nodes = Graph(frozen.graph_def), dict[Edge, Edge](), list[NodeDef]()
     for node in graph.of_type("Transpose"):
         start, order, steps = _transposed(graph, Edge(node.name, 0))
-        if order == sorted(order):
+        if steps and order == sorted(order):
             routes[Edge(node.name, 0)] = start
         elif steps > 1:
             permutation = constant(f"{node.name}/order", np.asarray(order, np.int32), types_pb2.DT_INT32)
@@ -104,7 +104,7 @@ def _transposed(graph: Graph, edge: Edge) -> tuple[Edge, list[int], int]:
     order, steps = list[int](), 0
     while graph.nodes[edge.node].op == "Transpose":
         given, axes = graph.inputs(edge.node)
-        if graph.nodes[axes.node].op != "Const":
+        if not is_constant(graph.nodes[axes.node]):  # one in a loop has its place there
             break
         step = [int(axis) for axis in np.asarray(graph.const(axes))]
         order = [step[axis] for axis in order] if order else step

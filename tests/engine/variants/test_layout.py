@@ -13,7 +13,7 @@ from job.engine.variants import FOLDED
 from job.engine.variants.base import FrozenGraph
 from job.engine.variants.constants import fold_constants
 from job.engine.variants.editing import constant, with_nodes
-from job.engine.variants.layout import channels_last
+from job.engine.variants.layout import _without_detours, channels_last
 from tests.engine.models import v1
 from tests.engine.variants.frozen import answers, assert_same, frozen, ops
 from tests.engine.variants.nets import normal, positive
@@ -169,6 +169,21 @@ def test_transposes_in_a_row_become_one() -> None:
     after, _ = channels_last(before, "cpu")
     assert_same(spelled_out(before), after, X.transpose(0, 3, 1, 2))
     assert ops(after) == {"Transpose": 2, "Conv2D": 1}
+
+
+def test_a_transpose_by_computed_axes_stays() -> None:
+    """What is not known now is left as it is, and the transposes before it still become one."""
+
+    def build() -> Any:
+        x, axes = v1.placeholder(tf.float32, [2, 3, 4, 5], name="x"), v1.placeholder(tf.int32, [4], name="axes")
+        turned = tf.transpose(tf.transpose(x, [0, 2, 3, 1]), [0, 2, 3, 1])
+        return [x, axes], [tf.transpose(turned, axes)]
+
+    graph = frozen(build)
+    one = _without_detours(graph)
+    assert ops(one)["Transpose"] == 2
+    feeds = (np.arange(120, dtype=np.float32).reshape(2, 3, 4, 5), np.array([3, 1, 0, 2], np.int32))
+    np.testing.assert_array_equal(*answers(one, *feeds), *answers(graph, *feeds))
 
 
 def test_several_answers() -> None:
