@@ -265,6 +265,7 @@ def test_a_faster_variant_is_told_with_its_gains_and_a_wrong_one_without() -> No
     told = "A faster variant (folded, exact) lies in saved_model_fast: in the race 1.17x (1.15 to 1.19) at batch 1"
     assert told in seen.text
     assert "not settled at batch 16" in seen.text
+    assert "saved_model_fast beside it loads by the same lines" in seen.text
     assert "53 batch norms folded" in seen.text
     assert "0.031 of the scale exceeds 0.01" in seen.text
     text = page(replace(samples.PUBLISHED, tuning=TuningResult(verdict="not_run", reason="--benchmark off"))).text
