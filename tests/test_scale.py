@@ -11,7 +11,10 @@ from tests.fakes import put
 from tests.jobs import WITHOUT_TENSORFLOW, run_job
 from tests.sources import GRAPH_DEF, MemoryStorage
 
-_STATUS = "import atexit; atexit.register(lambda: print(open('/proc/self/status').read()))\n"
+_STATUS = (
+    "import os; end = os._exit\n"
+    "os._exit = lambda code: (print(open('/proc/self/status').read(), flush=True), end(code))\n"
+)
 WATCHED = (*WITHOUT_TENSORFLOW[:2], _STATUS + WITHOUT_TENSORFLOW[2])
 """The job without TensorFlow, which at last prints what the kernel says of it."""
 
