@@ -145,6 +145,13 @@ def test_an_exact_variant_may_be_as_far_off_as_run_as_tensorflow_makes_the_faith
         assert asked == [1e-5, tolerance]
 
 
+def test_a_reduced_variant_has_no_more_than_its_class(tmp_path: Path) -> None:
+    """What TensorFlow makes of the faithful model as run widens the tolerance of exact variants alone."""
+    stages = Stages(tmp_path, {"bold": (lap(1.9),)})
+    search(replace(searched(tmp_path), as_run=9e-3), stages)
+    assert [request.tolerance for _, _, request in stages.asked if isinstance(request, VerifyRequest)] == [1e-5]
+
+
 def test_a_variant_that_only_runs_with_onednn_is_proven_with_it(tmp_path: Path) -> None:
     """Where the device has no kernel without oneDNN, the comparison that both sides ran with it is what counts."""
     stages = Stages(tmp_path, {"plain": (lap(1.2),)})
