@@ -59,7 +59,11 @@ class Stages:
                 (self.tmp_path / "variants" / one.name).mkdir(parents=True)
             return MadeVariants(variants=self.made)
         if stage == "race":
-            return RaceResult(runners=tuple(Runner(name=name, laps=laps) for name, laps in self.ratios.items()))
+            return RaceResult(
+                runners=tuple(
+                    Runner(name=name, laps=laps) for name, laps in self.ratios.items() if name in request.saved_models
+                )
+            )
         name = Path(request.saved_model).name
         if name in self.wrong:
             return ParityResult(mode=request.mode, verdict="failed", reason=f"{name} is 0.02 off")
