@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,8 @@ class Process:
             entry.command, cwd=ROOT, env=os.environ | entry.environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
         )  # fmt: skip
+        with suppress(Unable):  # it is told why at the first batch
+            self._ask("ready")  # loaded one after another, since loading takes several times a model's memory
 
     def bind(self, inputs: Path, batch: int) -> float:
         """See `Contender`."""
@@ -102,10 +105,11 @@ class Process:
         return said["answer"]
 
     def _last_words(self) -> str:
-        self._process.wait()
+        if (code := self._process.wait()) < 0:
+            return f"it was killed by signal {-code}" + (", as if memory ran out" if code == -signal.SIGKILL else "")
         self._log.seek(0)
         lines = [line.strip() for line in self._log if line.strip()]
-        return lines[-1] if lines else f"it ended with code {self._process.returncode}"
+        return lines[-1] if lines else f"it ended with code {code}"
 
 
 def first_line(text: str, limit: int = 160) -> str:
@@ -116,7 +120,7 @@ def first_line(text: str, limit: int = 160) -> str:
 
 @contextmanager
 def started(entries: Sequence[Entry], scratch: Path) -> Iterator[dict[str, Process]]:
-    """Start contenders beside each other: they load while nothing is measured."""
+    """Start contenders, one after another; all have loaded before anything is measured."""
     processes = dict[str, Process]()
     try:
         for entry in entries:
