@@ -6,7 +6,7 @@ from pathlib import Path
 from job import keras_file
 from job.pulling import local_entry
 from job.records import Artifact, ArtifactOptions, DeviceReport
-from job.requests import BenchmarkRequest, ConvertRequest, KerasRequest, SourceRequest, VerifyRequest
+from job.requests import BenchmarkRequest, ConvertRequest, KerasRequest, SourceRequest, VerifyRequest, WarmUpRequest
 from job.results import ParityResult
 from job.settings import Settings
 from job.tuning import Search
@@ -79,6 +79,15 @@ class Asking:
         """Ask for the model for Keras 3, or for its comparison."""
         return KerasRequest(
             source=source, file=str(self.keras_file), reference=str(self._reference), tolerance=self.tolerance
+        )
+
+    def warm_up(self, source: SourceRequest, saved_model: Path) -> WarmUpRequest:
+        """Ask for requests by which TF Serving warms a SavedModel up."""
+        return WarmUpRequest(
+            source=source,
+            saved_model=str(saved_model),
+            reference=str(self._reference),
+            device=self.device.device,
         )
 
     def search(self, source: SourceRequest, as_run: ParityResult | None) -> Search:

@@ -11,9 +11,9 @@ from job import pipeline
 from job.archives import opened
 from job.errors import Denied, JobError
 from job.intake import Closed, Intake
-from job.pipeline import Workshop
 from job.pulling import with_assets
 from job.records import Artifact, ArtifactOptions, ArtifactReport, Format, LeftAlone
+from job.workshop import Workshop
 
 log = structlog.get_logger()
 

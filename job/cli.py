@@ -4,13 +4,13 @@ What only a command needs is imported by it: ``structlog`` alone, with ``rich`` 
 ``--help`` took.
 """
 
-import math
 import os
 import signal
+import sys
 from collections.abc import Callable
-from dataclasses import Field
 from functools import partial
-from typing import Any, Literal, get_args, get_origin
+from pathlib import Path
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
@@ -18,6 +18,7 @@ from click.core import ParameterSource
 from job import settings as knobs
 from job.errors import Interrupted, UsageError
 from job.interrupts import leave
+from job.options import GroupedCommand, complete_path, options
 from job.settings import ENVIRONMENT_PREFIX, Settings
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -25,24 +26,55 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 RUN_ONLY_KNOBS = (
     *("source", "dest", "device", "benchmark", "tolerance", "seed"),
     *("grace_s", "deadline_s", "shard_index", "shard_count", "metrics"),
-    *("require_atomic", "repair"),
+    *("require_atomic", "repair", "quiet"),
 )
 INSPECT_KNOBS = tuple(knob.name for knob in knobs.knobs() if knob.name not in RUN_ONLY_KNOBS)
+
+INSTALLED_AS: Final = "tf1lift"
+COMPLETION_VARIABLE: Final = "_TF1LIFT_COMPLETE"
+"""By this the completion of a shell asks, as click has it."""
+
+RUN_EXAMPLES: Final = (
+    ("--source models --dest converted", "a directory into another one"),
+    ("--source s3://bucket/tf1 --dest s3://bucket/tf2 --device gpu", "a bucket; ends with code 73 without a GPU"),
+    ("--source models --dest converted --only 'vision/*'", "some of the models"),
+    ("--source models --dest converted --benchmark off", "at its quickest: no measurement, no search for speed"),
+)
+COMPLETION_EXAMPLES: Final = (
+    ("bash > ~/.local/share/bash-completion/completions/tf1lift", "for bash, with the package bash-completion"),
+    ('zsh > "${fpath[1]}/_tf1lift"', "for zsh, after compinit"),
+    ("fish > ~/.config/fish/completions/tf1lift.fish", "for fish"),
+)
+
+USUAL: Final = """\
+The usual commands:
+
+  {program} inspect SOURCE                    what is there, and what would become of it
+  {program} run --source SOURCE --dest DEST   convert, prove, measure, publish
+  {program} verify DEST                       re-hash what is published
+
+`{program} --help` lists the others, `{program} run --help` all options."""
 
 
 def main() -> None:
     """Run the command line and exit with the code of errors.py."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until a command says what else
+    program = _program()
     try:
-        code = app.main(prog_name="python -m job", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        code = app.main(prog_name=program, complete_var=COMPLETION_VARIABLE, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError:
+        click.echo(USUAL.format(program=program), err=True)
         code = UsageError.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = Interrupted.exit_code
     except click.ClickException as error:
         code = _refused(error)
     leave(code if isinstance(code, int) else 0)
+
+
+def _program() -> str:
+    """Return what whoever typed the command has called it."""
+    return INSTALLED_AS if Path(sys.argv[0]).stem == INSTALLED_AS else "python -m job"
 
 
 @click.group(context_settings=CONTEXT)
@@ -54,85 +86,33 @@ def app() -> None:
     """
 
 
-def _options(names: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of these knobs, in the order of `Settings`."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for knob in reversed([knob for knob in knobs.knobs() if knob.name in names]):
-            command = _option(knob)(command)
-        return command
-
-    return decorate
-
-
-def _option(knob: "Field[Any]") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    flag, kind = f"--{knob.name.replace('_', '-')}", knobs.kind_of(knob)
-    minimum = knob.metadata["minimum"]
-    return click.option(
-        flag,
-        knob.name,
-        default=knob.default,
-        type=_click_type(kind, minimum),
-        is_flag=kind is bool,
-        multiple=get_origin(kind) is tuple,
-        envvar=f"{ENVIRONMENT_PREFIX}{knob.name.upper()}",
-        help=knob.metadata["description"],
-        metavar=knob.metadata["metavar"] or None,
-        show_default=knob.default not in ("", None, False, ()),
-    )
-
-
-class _Names(click.types.StringParamType):
-    """One of several names, which a variable separates by commas."""
-
-    envvar_list_splitter = ","
-
-
-class _Number(click.FloatRange):
-    """A number with a least value, which NaN would get past: it is not less than anything."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        return self.fail(f"{value!r} is not a number", param, ctx) if math.isnan(number) else number
-
-
-def _click_type(kind: Any, minimum: float | None) -> Any:
-    if get_origin(kind) is tuple:
-        return _Names()
-    if get_origin(kind) is Literal:
-        return click.Choice(get_args(kind))
-    if minimum is None or kind is bool:
-        return kind
-    return click.IntRange(min=int(minimum)) if kind is int else _Number(min=minimum)
-
-
-@app.command("run", context_settings=CONTEXT)
-@_options(tuple(knob.name for knob in knobs.knobs()))
+@app.command("run", cls=GroupedCommand, context_settings=CONTEXT, examples=RUN_EXAMPLES)
+@options(tuple(knob.name for knob in knobs.knobs()))
 def run_command(**chosen: Any) -> int:
     """Convert every TF1 model under --source, prove it, measure it, and publish it under --dest."""
-    return _ended(_run, Settings(**chosen))
+    return _ended(_run, Settings(**chosen), is_displayed=True)
 
 
-@app.command("inspect", context_settings=CONTEXT)
-@click.argument("uri")
+@app.command("inspect", cls=GroupedCommand, context_settings=CONTEXT)
+@click.argument("uri", shell_complete=complete_path)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--listing", is_flag=True, help="List only, at once: do not read the models.")
-@_options(INSPECT_KNOBS)
+@options(INSPECT_KNOBS)
 def inspect_command(uri: str, as_json: bool, listing: bool, **chosen: Any) -> int:  # noqa: FBT001 - click passes flags by name
     """List the models under URI and what would be done with each."""
     return _ended(partial(_inspect, as_json=as_json, details=not listing), Settings(source=uri, **chosen))
 
 
-@app.command("survey", context_settings=CONTEXT)
-@_options(tuple(knob.name for knob in knobs.knobs()))
+@app.command("survey", cls=GroupedCommand, context_settings=CONTEXT)
+@options(tuple(knob.name for knob in knobs.knobs()))
 def survey_command(**chosen: Any) -> int:
     """Inspect and convert every model under --source, and print what became of each as Markdown."""
-    return _ended(_survey, Settings(**chosen))
+    return _ended(_survey, Settings(**chosen), is_displayed=True)
 
 
-@app.command("verify", context_settings=CONTEXT)
-@click.argument("dest")
-@_options(("only", "log_format"))
+@app.command("verify", cls=GroupedCommand, context_settings=CONTEXT)
+@click.argument("dest", shell_complete=complete_path)
+@options(("only", "log_format"))
 def verify_command(**chosen: Any) -> int:
     """Re-hash everything that is published under DEST, and tell what is not as its commit says.
 
@@ -142,8 +122,8 @@ def verify_command(**chosen: Any) -> int:
     return _ended(_verify, Settings(**chosen))
 
 
-@app.command("gc", context_settings=CONTEXT)
-@click.argument("dest")
+@app.command("gc", cls=GroupedCommand, context_settings=CONTEXT)
+@click.argument("dest", shell_complete=complete_path)
 @click.option(
     "--older-than",
     default="7d",
@@ -154,7 +134,7 @@ def verify_command(**chosen: Any) -> int:
 )
 @click.option("--dry-run", is_flag=True, envvar="JOB_DRY_RUN", help="Remove nothing; say what would be removed.")
 @click.option("--reports", is_flag=True, envvar="JOB_REPORTS", help="Remove old reports of failures, too.")
-@_options(("log_format",))
+@options(("log_format",))
 def gc_command(older_than: str, dry_run: bool, reports: bool, **chosen: Any) -> int:  # noqa: FBT001 - click passes flags by name
     """Remove from DEST what attempts that died have left: files in no commit, uploads that never ended.
 
@@ -164,14 +144,50 @@ def gc_command(older_than: str, dry_run: bool, reports: bool, **chosen: Any) -> 
     return _ended(partial(_collect, older_than=older_than, dry_run=dry_run, reports=reports), Settings(**chosen))
 
 
-def _ended(command: Callable[[Settings], int], settings: Settings) -> int:
-    from job.ending import ended  # noqa: PLC0415 - keeps --help fast
+@app.command("export", cls=GroupedCommand, context_settings=CONTEXT)
+@click.argument("dest", shell_complete=complete_path)
+@click.argument("target", shell_complete=complete_path)
+@click.option(
+    "--layout",
+    type=click.Choice(("tf-serving", "triton")),
+    default="tf-serving",
+    envvar="JOB_LAYOUT",
+    show_default=True,
+    help="Whose directories to write: TARGET/MODEL/VERSION, and for Triton model.savedmodel below it.",
+)
+@click.option("--fast", is_flag=True, envvar="JOB_FAST", help="Take saved_model_fast where there is one.")
+@options(("only", "scratch", "log_format"))
+def export_command(target: str, layout: Any, fast: bool, **chosen: Any) -> int:  # noqa: FBT001 - click passes flags by name
+    """Write what is published under DEST to TARGET as a server's versions, whole numbers of which it loads the highest.
 
-    return ended(partial(command, settings), settings.log_format)
+    A version appears when all of it is there and never changes. A model that is the same bytes as its newest version
+    is left as it is; any other is the next version. docs/serving.md shows the servers' side.
+    """
+    return _ended(partial(_export, target=target, layout=layout, fast=fast), Settings(**chosen))
+
+
+@app.command("completion", cls=GroupedCommand, context_settings=CONTEXT, examples=COMPLETION_EXAMPLES)
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion_command(shell: str) -> None:
+    """Print what makes SHELL complete the commands, options, choices and paths of tf1lift, as it is installed."""
+    from click import shell_completion  # noqa: PLC0415 - keeps --help fast
+
+    completer = shell_completion.get_completion_class(shell)
+    if completer is not None:  # click has these three
+        told = completer(app, {}, INSTALLED_AS, COMPLETION_VARIABLE)
+        click.echo(told.source_template % told.source_vars())
+
+
+def _ended(command: Callable[[Settings], int], settings: Settings, *, is_displayed: bool = False) -> int:
+    from job.console.progress import DISPLAYED  # noqa: PLC0415 - keeps --help fast
+    from job.ending import ended  # noqa: PLC0415
+
+    displayed = DISPLAYED if is_displayed and settings.log_format == "auto" else frozenset()
+    return ended(partial(command, settings), settings.log_format, is_quiet=settings.quiet, displayed=displayed)
 
 
 def _run(settings: Settings) -> int:
-    from job.console import print_index, print_summary  # noqa: PLC0415 - keeps --help fast
+    from job.console.summary import print_end  # noqa: PLC0415 - keeps --help fast
     from job.last_words import leave_words, of_run  # noqa: PLC0415
     from job.logs import is_text  # noqa: PLC0415
     from job.running import run  # noqa: PLC0415
@@ -179,8 +195,7 @@ def _run(settings: Settings) -> int:
     summary = run(settings, os.environ)
     leave_words(of_run(summary.reports, summary.exit_code))
     if is_text(settings.log_format):
-        print_summary(summary.reports)
-        print_index(f"{settings.dest.rstrip('/')}/{summary.index}", len(summary.left_alone))
+        print_end(summary, settings.dest, is_quiet=settings.quiet)
     return summary.exit_code
 
 
@@ -206,6 +221,12 @@ def _collect(settings: Settings, *, older_than: str, dry_run: bool, reports: boo
     from job.collecting import collect  # noqa: PLC0415 - keeps --help fast
 
     return collect(settings, older_than, dry_run=dry_run, reports=reports)
+
+
+def _export(settings: Settings, *, target: str, layout: Any, fast: bool) -> int:
+    from job.serving import export  # noqa: PLC0415 - keeps --help fast
+
+    return export(settings, target, layout=layout, fast=fast)
 
 
 def _refused(error: click.ClickException) -> int:

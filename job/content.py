@@ -94,7 +94,7 @@ MEANINGS: Final[Mapping[Kind, tuple[str, str]]] = {
         "put it beside its .meta, under the same name without .meta",
     ),
     Kind.KERAS_H5: ("a Keras HDF5 model", "give it a name of its own, such as model.h5"),
-    Kind.KERAS_ZIP: ("a Keras 3 model, which needs no conversion", "load it with tf.keras.models.load_model"),
+    Kind.KERAS_ZIP: ("a Keras 3 model, which needs no conversion", "load it by keras.saving.load_model"),
     Kind.HDF5: ("an HDF5 file that Keras did not write", "give a Keras model or a TensorFlow graph"),
     Kind.TFLITE: ("a TensorFlow Lite model", _GIVE_ORIGIN),
     Kind.ONNX: ("an ONNX model", _GIVE_ORIGIN),

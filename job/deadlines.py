@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from job.efforts import BATCHES, BUDGETS_S
+from job.efforts import measuring_s
 from job.errors import Poison
 from job.memory_cap import GIB
 from job.requests import BenchmarkRequest, MakeVariantsRequest, RaceRequest, VerifyRequest
@@ -52,15 +52,13 @@ class Deadlines:
     def _own_s(self, request: object, signatures: int) -> float:
         """Return a stage's time: the base, and what its kind takes beside that."""
         base_s = stage_timeout_s(self._settings, self._size_bytes)
-        measuring_s = MEASURING_S + PER_GIB_S * self._size_bytes / GIB
+        over_s = MEASURING_S + PER_GIB_S * self._size_bytes / GIB
         if isinstance(request, MakeVariantsRequest) or (isinstance(request, VerifyRequest) and request.precision):
-            return min(base_s, self._settings.tune_budget + measuring_s)
+            return min(base_s, self._settings.tune_budget + over_s)
         if isinstance(request, VerifyRequest):
             return base_s + PER_SIGNATURE * self._settings.stage_timeout_s * max(signatures - 1, 0)
         if isinstance(request, BenchmarkRequest):
-            sizes = request.source.options.batch_sizes or BATCHES[request.effort]
-            feedings = 2 if request.device == "gpu" else 1
-            return base_s + MEASURING_S + BUDGETS_S[request.effort] * (feedings * len(sizes) + 1)
+            return base_s + MEASURING_S + measuring_s(request)
         if isinstance(request, RaceRequest):
-            return request.budget_s + measuring_s
+            return measuring_s(request) + over_s
         return base_s

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -27,13 +26,13 @@ from job.companions import (
     with_texts,
 )
 from job.content import MEANINGS, Content, Kind
-from job.errors import BadInput, JobError, NoInput
+from job.errors import BadInput, JobError
 from job.forms import best_forms, newest_steps
 from job.naming import matches, may_match_below, told_apart
+from job.nothing_found import nothing_found
 from job.records import Artifact, Format, LeftAlone, Listing, StoredObject
 from job.storage.base import Storage
 from job.survey import COMPANION_FILES, DATA_FILE, SAVED_MODEL_FILES, Survey, take_survey, why_not_read
-from job.wording import shown
 
 _FORMATS: Final = {
     Kind.SAVED_MODEL: Format.SAVED_MODEL,
@@ -67,8 +66,6 @@ _CLAIMS: Final = {
 }
 """Suffixes that promise a TF1 model, and what may bear them without breaking that promise."""
 
-_NAMES_COMPARED: Final = 5000
-
 
 def discover(storage: Storage, *, only: str, all_forms: bool = False, under: str = "") -> Listing:
     """Return what is under a source; artifacts whose name `only` does not fit are not mentioned.
@@ -84,7 +81,7 @@ def discover(storage: Storage, *, only: str, all_forms: bool = False, under: str
     matching = [artifact for artifact in found if _is_wanted(artifact, only)]
     left_alone = tuple(_left_alone(survey, found))
     if not matching:
-        raise _nothing(survey, only, found, left_alone)
+        raise nothing_found(survey, only, found, left_alone)
     newest, older = newest_steps(survey, matching)
     best, lesser = (newest, []) if all_forms else best_forms(survey, newest)
     taken = {stored.key for artifact in best for stored in artifact.objects}
@@ -282,18 +279,3 @@ def _why_no_artifact(survey: Survey, name: str, stored: StoredObject, look: Cont
     if look.kind in (Kind.GZIP, *_COMPRESSED):  # it may well be a model
         return f"it is {meaning}: {remedy}"
     return f"it is {meaning}"
-
-
-def _nothing(survey: Survey, only: str, found: Sequence[Artifact], left_alone: Sequence[LeftAlone]) -> NoInput:
-    if found:
-        names = sorted(artifact.name for artifact in found)[:_NAMES_COMPARED]
-        close = get_close_matches(only, names, cutoff=0.4) or names[:3]
-        what = f"none of {len(found)} artifacts fits --only '{only}'"
-        return NoInput(what, where=survey.uri, remedy=f"the closest names are {shown(close, 5)}")
-    count = sum(map(len, (*survey.directories.values(), *survey.owned.values())))
-    example = f"; {left_alone[0].key}, for one: {left_alone[0].reason}" if left_alone else ""
-    return NoInput(
-        f"no TF1 model among the {count} objects listed{example}" if count else "the source is empty: 0 objects listed",
-        where=survey.uri,
-        remedy="name a prefix or directory with SavedModels, GraphDefs (.pb, .pbtxt) or checkpoints",
-    )

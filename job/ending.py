@@ -1,7 +1,7 @@
 """How a command ends: with an exit code, and with one line on what ended it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -13,9 +13,11 @@ from job.redaction import printable, redacted
 log = structlog.get_logger()
 
 
-def ended(work: Callable[[], int], log_format: LogFormat) -> int:
-    """Do a command's work and return its exit code; what ends it is told in one line."""
-    configure(log_format)
+def ended(
+    work: Callable[[], int], log_format: LogFormat, *, is_quiet: bool = False, displayed: Collection[str] = ()
+) -> int:
+    """Do a command's work and return its exit code; what ends it is told in one line. The rest is as in `configure`."""
+    configure(log_format, is_quiet=is_quiet, displayed=displayed)
     try:
         return work()
     except JobError as error:

@@ -29,11 +29,12 @@ EVENTS: Final[Mapping[str, Event]] = {
         "the source is listed and this shard's share is known", "artifacts", "mine", "left_alone", "shard", "shards"
     ),
     "variable_ignored": _event("a `JOB_` variable sets nothing and looks misspelt", "variable", "remedy"),
-    "manifest_entry_unused": _event("an entry of the manifest fits no artifact", "match"),
+    "manifest_entry_unused": _event("an entry of the manifest fits no artifact", "match", "remedy"),
     "shard_empty": _event("no artifact is this shard's", "cause"),
     "destination_is_weak": _event("the store cannot create without overwriting", "destination", "cause", "remedy"),
     "device_chosen": _event("where models run", "device", "name", "asked"),
     "lanes_opened": _event("how many stages compute at once, on how many devices", "lanes", "devices"),
+    "latest_missing": _event("`verify` met commits of an artifact that no pointer leads to", "remedy"),
     "no_gpu": _event("models run on the CPU, as TensorFlow sees no GPU", "cause", "remedy"),
     "sandbox_incomplete": _event("workers are confined by less than all there is", "held", "missing", "remedy"),
     "connection_renewed": _event("credentials or clock were found anew after the store refused", "store", "reason"),
@@ -88,6 +89,12 @@ EVENTS: Final[Mapping[str, Event]] = {
     "garbage_removed": _event("what `gc` removed", "kind", "place", "files", "size_bytes", "age_days"),
     "unfinished_writes_unknown": _event("`gc` could not list uploads that never ended", "reason", "consequence"),
     "gc_ended": _event("the last event of `gc`", "commits", "attempt", "report", "write", "size_bytes", "dry_run"),
+    "version_exported": _event(
+        "`export` wrote a version for a server", "model", "version", "saved_model", "size_bytes"
+    ),
+    "version_there": _event(
+        "`export` found the same bytes as a server's newest version", "model", "version", "saved_model", "size_bytes"
+    ),
     "job_failed": _event("the job ended before or beside its artifacts", "code", "name", "reason"),
     "library_message": _event("a warning of a library that we use", "library", "message"),
     "bug": _event("a bug of ours; `exception` says where"),

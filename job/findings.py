@@ -269,6 +269,16 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         meaning="The graph is fed whether it trains (`is_training`, `keep_prob`, learning phase); inference was fixed.",
         action="Nothing for inference; to keep it open, name it among `inputs`, and `outputs`, in the manifest.",
     ),
+    "warm_up_left_out": FindingKind(
+        severity="info",
+        meaning="`--serving-warmup` asked for requests, and this SavedModel has none, for the reason that is given.",
+        action="Record requests of your own where a server's first answers take too long: docs/serving.md.",
+    ),
+    "warm_up_written": FindingKind(
+        severity="info",
+        meaning="The SavedModel holds requests that TF Serving asks while it loads it; each was answered here.",
+        action="Nothing.",
+    ),
 }
 
 

@@ -1,6 +1,7 @@
 """What ``inspect`` says of artifacts, as plain data: ``inspect --json`` prints an `Inspection`."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from job.records import Artifact, ErrorRecord, LeftAlone, SourceSummary
 
@@ -21,8 +22,12 @@ class Inspected:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """Everything under one source: the artifacts, and what is no part of any."""
+    """Everything under one source: the artifacts, and what is no part of any.
+
+    `schema_version` is as in `ArtifactReport`.
+    """
 
     uri: str
     artifacts: tuple[Inspected, ...]
     left_alone: tuple[LeftAlone, ...]
+    schema_version: Literal[1] = 1

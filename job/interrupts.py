@@ -40,11 +40,12 @@ STOPPING: Final = threading.Event()
 class Interrupts:
     """Whether the job was told to end, and how much of its grace what is at work may still take.
 
-    `cause` is empty until then.
+    `cause` is empty until then. `last_act` is done right before the process ends wherever it is.
     """
 
     def __init__(self, grace_s: float, deadline_s: float = 0) -> None:
         self.cause = ""
+        self.last_act: Callable[[], object] = lambda: None
         self._end_s = time.monotonic() + deadline_s if deadline_s else math.inf
         self._grace_s = grace_s
         self._came_s = 0.0
@@ -128,8 +129,12 @@ class Interrupts:
                 if number == _ENDED:
                     return
                 if time.monotonic() > self._came_s + _TOGETHER_S:
-                    os._exit(Interrupted.exit_code)
+                    self._leave()
             self._remind(part)
+        self._leave()
+
+    def _leave(self) -> NoReturn:
+        self.last_act()
         os._exit(Interrupted.exit_code)
 
     def _allowed(self) -> float:

@@ -21,6 +21,11 @@ class Inventory:
     attempts: dict[str, list[StoredObject]]
     pointers: dict[str, StoredObject]
 
+    @property
+    def unpointed(self) -> list[str]:
+        """The artifacts that a commit is there of, and no pointer: its writer may have died between the two."""
+        return sorted({artifact_of(home) for home in self.commits} - self.pointers.keys())
+
     def may_list(self, place: str) -> bool:
         """Tell whether a commit lists the attempt at `place`; one that cannot be read may."""
         home, _, attempt = place.rpartition("/")

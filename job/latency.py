@@ -27,6 +27,9 @@ ROUNDS: Final = 10
 RESAMPLES: Final = 2000
 """Bootstrap resamples; enough to place the ends of a 95 % interval."""
 
+INTERVAL: Final = (2.5, 97.5)
+"""The percentiles of the resamples that are the ends of an interval at 95 %."""
+
 UNSETTLED: Final = "windows differ by more than 10 %"
 
 Call = Callable[[], None]
@@ -174,6 +177,14 @@ def throughput_per_s(windows: Sequence[Window], batch_size: int) -> float:
     return batch_size * calls / sum(window.duration_s for window in windows)
 
 
+def throughput_interval(windows: Sequence[Window], batch_size: int, *, seed: int = 0) -> tuple[float, float]:
+    """Return the ends of the bootstrap interval of `throughput_per_s`, 95 %; single windows are drawn."""
+    speeds = np.array([(len(window.latencies_s), window.duration_s) for window in windows])
+    calls, seconds = np.moveaxis(speeds[_draws(len(windows), seed)].sum(axis=1), -1, 0)
+    low, high = np.percentile(batch_size * calls / seconds, INTERVAL)
+    return float(low), float(high)
+
+
 def percentiles(windows: Sequence[Window]) -> Latency:
     """Return percentiles over the raw latencies of all calls; never over those of windows."""
     raw_ms = np.concatenate([window.latencies_s for window in windows]) * 1e3
@@ -188,8 +199,7 @@ def throughput_ratio(pairs: Sequence[tuple[Window, Window]], *, seed: int = 0) -
     With few pairs the interval is too narrow; a measurement of less than three is never stable.
     """
     speeds = np.array([[(len(window.latencies_s), window.duration_s) for window in pair] for pair in pairs])
-    draws = np.random.default_rng(seed).integers(len(pairs), size=(RESAMPLES, len(pairs)))
-    low, high = np.percentile(_ratios(speeds[draws]), (2.5, 97.5))
+    low, high = np.percentile(_ratios(speeds[_draws(len(pairs), seed)]), INTERVAL)
     return Ratio(value=float(_ratios(speeds[None])[0]), low=float(low), high=float(high))
 
 
@@ -201,6 +211,11 @@ def saturation(throughputs_per_s: Mapping[int, float]) -> int:
             return at
         best, at = throughput, size
     return 0
+
+
+def _draws(count: int, seed: int) -> "np.ndarray[Any, Any]":
+    """Return which windows each resample holds."""
+    return np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
 
 
 def _ratios(speeds: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
@@ -222,10 +237,13 @@ def _contender(  # noqa: PLR0913, PLR0917 - all that is known of it
         throughput_ratio([(each[other], each[name]) for each in rounds], seed=seed)
         for other in names[: min(names.index(name), 2)]
     ]
+    low_per_s, high_per_s = throughput_interval(windows, batch_size, seed=seed)
     return Contender(
         name=name,
         throughput_per_s=throughput_per_s(windows, batch_size),
         latency=percentiles(windows) if timing.settle is None else None,
         ratio=ratios[0] if ratios else None,
         over_candidate=ratios[1] if len(ratios) > 1 else None,
+        low_per_s=low_per_s,
+        high_per_s=high_per_s,
     )

@@ -41,8 +41,16 @@ def point_latest(dest: Storage, commit: Commit, *, began_s: float) -> None:
     Also for one that was met, as its writer may have died before this. The commit stands whatever happens here: a
     failure is a warning, and the next run's to mend.
     """
+    try:
+        _point(dest, f"{commit.artifact}/{LATEST}", pointer_to(commit, began_s=began_s))
+    except JobError as error:
+        log.warning("latest_not_pointed", reason=str(error), consequence="it names what it named before")
+
+
+def pointer_to(commit: Commit, *, began_s: float) -> Latest:
+    """Return the pointer that leads to a commit."""
     place = place_of(commit).removeprefix(f"{commit.artifact}/")
-    latest = Latest(
+    return Latest(
         artifact=commit.artifact,
         plan=commit.plan,
         attempt=commit.attempt,
@@ -50,10 +58,6 @@ def point_latest(dest: Storage, commit: Commit, *, began_s: float) -> None:
         saved_model=f"{place}/saved_model",
         began_s=began_s,
     )
-    try:
-        _point(dest, f"{commit.artifact}/{LATEST}", latest)
-    except JobError as error:
-        log.warning("latest_not_pointed", reason=str(error), consequence="it names what it named before")
 
 
 def _point(dest: Storage, key: str, latest: Latest) -> None:

@@ -12,8 +12,9 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
@@ -90,17 +91,22 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
+def is_drawable(stream: TextIO | None) -> bool:
+    """Tell whether a standard stream is a terminal that knows colours and how to move its cursor."""
+    return is_terminal(stream) and os.environ.get("TERM", "").lower() not in ("", "dumb", "unknown")
+
+
 def is_text(log_format: LogFormat) -> bool:
     """Tell whether a person reads what this process says; ``auto`` means: at a terminal."""
     return log_format == "text" or (log_format == "auto" and is_terminal(sys.stderr))
 
 
-def configure(log_format: LogFormat = "auto") -> None:
+def configure(log_format: LogFormat = "auto", *, is_quiet: bool = False, displayed: Collection[str] = ()) -> None:
     """Send this process's events to stderr; ``auto`` is text on a terminal and JSON lines elsewhere.
 
-    Warnings of Python and of libraries become events too, so that every line has the one form.
+    Warnings of Python and of libraries become events too, so that every line has the one form. Of what `is_quiet`
+    errors alone are told; `displayed` are events that a person at a terminal sees otherwise. Captures hold all.
     """
-    on_terminal = is_terminal(sys.stderr)
     as_text = is_text(log_format)
     structlog.configure(
         processors=[
@@ -111,7 +117,10 @@ def configure(log_format: LogFormat = "auto") -> None:
             events.only_declared,
             _plain_event,
             _copy_to_captures,
-            _text_renderer(colors=on_terminal and not os.environ.get("NO_COLOR")) if as_text else _json_renderer,
+            _Selection(is_quiet=is_quiet, displayed=frozenset(displayed if as_text else ())),
+            _text_renderer(colors=is_drawable(sys.stderr) and not os.environ.get("NO_COLOR"))
+            if as_text
+            else _json_renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=_outlet_to_stderr,
@@ -218,6 +227,20 @@ def _as_text(value: object) -> str:
 
 def _plain_text(text: str) -> str:
     return redacted(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Selection:
+    """Leaves out what is not to be told on stderr."""
+
+    is_quiet: bool
+    displayed: frozenset[str]
+
+    def __call__(self, _: object, __: str, event: EventDict) -> EventDict:
+        """Return the event, or drop it."""
+        if event["event"] in self.displayed or (self.is_quiet and event["level"] not in ("error", "critical")):
+            raise structlog.DropEvent
+        return event
 
 
 def _copy_to_captures(_: object, __: str, event: EventDict) -> EventDict:

@@ -26,7 +26,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
@@ -35,6 +34,7 @@ from cattrs import BaseValidationError, Converter, transform_error
 
 from job.errors import UsageError
 from job.naming import matches
+from job.nearest import meant
 from job.records import ArtifactOptions
 from job.yaml_errors import told
 
@@ -99,8 +99,7 @@ def _members(node: yaml.Node | None, known: Sequence[str], where: str) -> dict[s
     for key, value in node.value:
         name = str(key.value)
         if name not in known:
-            close = get_close_matches(name, known, n=1)
-            remedy = f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(known)}"
+            remedy = meant(name, known, f"the keys are {', '.join(known)}")
             raise _wrong(f"unknown key {name!r}", key, where, remedy)
         if name in members:
             raise _wrong(f"{name!r} is there twice", key, where, "leave one of them")
@@ -165,7 +164,8 @@ def _choice(value: Any, kind: Any) -> Any:
     """Undo what YAML 1.1 makes of choices without quotes: of ``on`` and ``off`` a truth value, of ``2.4`` a number."""
     said = ("off", "on")[value] if type(value) is bool else str(value)
     if said not in get_args(kind):
-        raise ValueError(f"expected {', '.join(get_args(kind))}, found {value!r}")
+        question = meant(said, get_args(kind))
+        raise ValueError(f"expected {', '.join(get_args(kind))}, found {value!r}{question and f'; {question}'}")
     return said
 
 

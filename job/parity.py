@@ -2,10 +2,13 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
+
+from job import decades
+from job.results import ErrorHistogram
 
 Array = np.ndarray[Any, Any]
 
@@ -24,7 +27,7 @@ class Comparison:
 
     Figures are `None` where the type or the shape allows none. `scale` is the baseline's largest
     finite magnitude. `worst_index` is the first place of the largest deviation, with what baseline
-    and candidate hold there, as text for a message. `reason` says why it did not pass.
+    and candidate hold there, as text for a message. `sample` names what was fed. `reason` says why it did not pass.
     """
 
     verdict: Literal["passed", "failed", "not_run"]
@@ -38,6 +41,8 @@ class Comparison:
     worst_index: tuple[int, ...] | None = None
     baseline_value: str = ""
     candidate_value: str = ""
+    sample: str = ""
+    histogram: ErrorHistogram = field(default_factory=ErrorHistogram)
     reason: str = ""
 
 
@@ -77,7 +82,7 @@ def compare(baseline: Array, candidate: Array, *, tolerance: float) -> Compariso
 def worst(comparisons: Sequence[Comparison]) -> Comparison:
     """Return one comparison for the same output over several samples.
 
-    Every figure is the worst of its kind; index, values and reason come from the worst sample.
+    Every figure is the worst of its kind, and the histogram of all; index, values and reason come from the worst one.
     What could not be compared in one sample is forgiven if another sample could be.
     Raises `ValueError` if there is none.
     """
@@ -88,6 +93,7 @@ def worst(comparisons: Sequence[Comparison]) -> Comparison:
         relative=max((c.relative for c in comparisons if c.relative is not None), default=None),
         max_ulp=max((c.max_ulp for c in comparisons if c.max_ulp is not None), default=None),
         top1=min((c.top1 for c in comparisons if c.top1 is not None), default=None),
+        histogram=sum((c.histogram for c in comparisons), ErrorHistogram()),
     )
 
 
@@ -138,16 +144,18 @@ def _compare_floats(baseline: Array, candidate: Array, blank: Comparison) -> Com
     if not finite.any() and not differs.any():
         return replace(blank, verdict="not_run", reason="every value is NaN or infinite in both: nothing to compare")
     deviation = _deviation(baseline, candidate, finite)
-    scale = _largest(np.abs(baseline[np.isfinite(baseline)]))
+    scale, tiny = _largest(np.abs(baseline[np.isfinite(baseline)])), _tiny(baseline.dtype)
+    mismatches = int(np.count_nonzero(differs))
     measured = replace(
         _at(blank, baseline, candidate, differs if differs.any() else deviation),
         max_abs=_largest(deviation),
-        relative=_relative(_largest(deviation), scale, baseline.dtype),
+        relative=_relative(_largest(deviation), scale, tiny),
         scale=scale,
         max_ulp=_max_ulp(baseline, candidate, finite) >> (16 if blank.dtype == "bfloat16" else 0),
         top1=_top1(baseline, candidate),
+        histogram=decades.counted(deviation, scale=max(scale, tiny), least=tiny, unequal=mismatches),
     )
-    return _judged(measured, int(np.count_nonzero(differs)))
+    return _judged(measured, mismatches)
 
 
 def _judged(measured: Comparison, nonfinite_mismatches: int) -> Comparison:
@@ -211,16 +219,20 @@ def _largest(magnitudes: Array) -> float:
     return min(float(magnitudes.max(initial=0)), sys.float_info.max)
 
 
-def _relative(max_abs: float, scale: float, dtype: "np.dtype[Any]") -> float:
+def _relative(max_abs: float, scale: float, tiny: float) -> float:
     """Return `max_abs` over `scale`.
 
     A baseline that is zero everywhere has no scale. Then every deviation above the smallest
     normal number fails: both sides run the same kernels, so a zero must come out as zero.
-    Below that number (subnormal) processors may flush to zero, and TensorFlow tells them to.
+    Below that number, `tiny`, processors may flush to zero, and TensorFlow tells them to.
     """
-    double = dtype in (np.dtype(np.float64), np.dtype(np.complex128))
-    tiny = float(np.finfo(np.float64 if double else np.float32).smallest_normal)
     return 0.0 if max_abs < tiny else min(max_abs / max(scale, tiny), sys.float_info.max)
+
+
+def _tiny(dtype: "np.dtype[Any]") -> float:
+    """Return the smallest normal number of the width that is computed in."""
+    double = dtype in (np.dtype(np.float64), np.dtype(np.complex128))
+    return float(np.finfo(np.float64 if double else np.float32).smallest_normal)
 
 
 def _max_ulp(baseline: Array, candidate: Array, finite: Array) -> int:
@@ -253,8 +265,9 @@ def _top1(baseline: Array, candidate: Array) -> float | None:
 def _compare_exactly(baseline: Array, candidate: Array, blank: Comparison) -> Comparison:
     differs = _unequal(baseline, candidate)
     gaps = _gaps(baseline, candidate) if baseline.dtype.kind in "iu" else None
-    measured = replace(blank, max_abs=None if gaps is None else float(gaps.max()))
     count = int(np.count_nonzero(differs))
+    histogram = ErrorHistogram(equal=differs.size - count, unequal=count)
+    measured = replace(blank, max_abs=None if gaps is None else float(gaps.max()), histogram=histogram)
     if count == 0:
         return measured
     found = _at(measured, baseline, candidate, differs if gaps is None else gaps)

@@ -5,61 +5,44 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from job import codec, gate, integrity, keras_file, publishing, speed
+from job import codec, gate, integrity, keras_file, publishing, speed, warm_up
 from job.asking import Asking
-from job.console import Progress
+from job.efforts import measuring_s
 from job.errors import Internal, JobError, LocalIOError, ParityFailed, from_record
-from job.interrupts import Interrupts
-from job.lanes import Lanes
 from job.logs import capture
-from job.metrics import Meter, Silent
 from job.plan import deciding, plan_of, versions
-from job.pulling import PullAhead
 from job.records import (
     Artifact,
     ArtifactOptions,
     ArtifactReport,
     Commit,
     ConvertResult,
-    DeviceReport,
+    Finding,
     KerasResult,
     StageTiming,
+    WarmUpResult,
 )
 from job.redaction import as_known
 from job.report import render_html
+from job.report.reproduction import command_for
 from job.requests import SourceRequest
 from job.results import BenchmarkResult, ParityResult, TuningResult
-from job.settings import Settings
 from job.stage_runs import StageRuns, stage_name
-from job.storage.base import Storage
-from job.storage.files import local_io
+from job.storage.files import held_below, local_io
+from job.storage.outgoing import forget_below, sent_below
 from job.workers import Mode
+from job.workshop import Workshop
 
 log = structlog.get_logger()
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workshop:
-    """What all artifacts of a run share."""
-
-    settings: Settings
-    dest: Storage
-    scratch: Path
-    device: DeviceReport
-    lanes: Lanes
-    progress: Progress
-    ahead: PullAhead
-    meter: Meter = field(default_factory=Silent)
-    interrupts: Interrupts
 
 
 def process(shop: Workshop, artifact: Artifact, options: ArtifactOptions) -> ArtifactReport:
@@ -99,10 +82,11 @@ class Attempt:
             work=work,
         )
         self._out = self._asking.out
-        self._runs = StageRuns(shop.lanes, shop.settings, artifact.size_bytes)
-        self._id, self._began_s = uuid.uuid4().hex[:12], time.time()
+        self._runs = StageRuns(shop.lanes, shop.settings, artifact.size_bytes, self._begun)
+        self._id, self._began_s, self._at = uuid.uuid4().hex[:12], time.time(), "pull"
         environment = versions() | {"sandbox": str(shop.lanes.sandbox)}
-        self.report = ArtifactReport(artifact=artifact, status="not_published", environment=environment)
+        again = command_for(replace(shop.settings, device=shop.device.device), artifact.name)
+        self.report = ArtifactReport(artifact=artifact, status="not_published", environment=environment, command=again)
 
     def run(self) -> ArtifactReport:
         """Pull, convert, verify, benchmark, publish."""
@@ -130,7 +114,8 @@ class Attempt:
     def _pull(self) -> None:
         if self._artifact.problem is not None:
             raise from_record(self._artifact.problem)
-        self._shop.progress.stage(self._artifact.name, "pull")
+        coming = partial(held_below, self._asking.pulled)
+        self._shop.progress.transfer(self._artifact.name, "pull", self._artifact.size_bytes, coming)
         pulled = self._shop.ahead.take(self._artifact)
         self._ended(StageTiming(stage="pull", wall_s=pulled.wall_s))
         said = deciding(self._shop.settings, self._options, self._shop.device)
@@ -155,9 +140,12 @@ class Attempt:
             source = replace(source, unproven=(*source.unproven, *unproven))
         for parity in filter(None, (self.report.parity, self.report.as_run)):
             if parity.verdict == "failed":
+                self._at = stage_name(parity.mode, "verify")
                 raise ParityFailed(gate.failure(parity), remedy="see the parity table in its report")
         self._hold_in_keras(source)
         self._tune(source)
+        if self._asking.fast.exists():
+            self._warm_up(source, self._asking.fast)
         self._benchmark(source)
 
     def _try(self, source: SourceRequest) -> list[str]:
@@ -170,6 +158,7 @@ class Attempt:
         self._update(parity=exact)
         if unproven := gate.unproven(converted.summary, exact, "failed"):
             return unproven
+        self._warm_up(source, self._asking.saved_model)
         as_run = self._verify("as_run", source)
         self._update(parity=gate.proven(exact, as_run), as_run=as_run)
         return gate.unproven(converted.summary, as_run, "failed") or gate.unproven(
@@ -187,7 +176,18 @@ class Attempt:
         finding = keras_file.hold(wanted, lambda stage: self._stage("exact", stage, wanted, KerasResult))
         if self._asking.keras_file.exists():
             self._asking.keras_file.rename(self._out / keras_file.NAME)
-        self._update(summary=replace(summary, findings=(*summary.findings, finding)))
+        self._note(finding)
+
+    def _warm_up(self, source: SourceRequest, saved_model: Path) -> None:
+        if not self._shop.settings.serving_warmup:
+            return
+        wanted = self._asking.warm_up(source, saved_model)
+        self._note(warm_up.hold(wanted, lambda: self._stage("as_run", "warm_up", wanted, WarmUpResult)))
+
+    def _note(self, finding: Finding) -> None:
+        if self.report.summary is not None:
+            findings = (*self.report.summary.findings, finding)
+            self._update(summary=replace(self.report.summary, findings=findings))
 
     def _tune(self, source: SourceRequest) -> None:
         if reason := speed.why_untuned(self._shop.settings, self.report):
@@ -212,11 +212,11 @@ class Attempt:
                 shutil.rmtree(self._asking.fast)
 
     def _publish(self) -> None:
-        said = publishing.guarantee(self._shop.dest)
+        self._at, said = "publish", publishing.guarantee(self._shop.dest)
         self._update(status="published", environment=self.report.environment | said)
         self._write_report()
         gate = partial(self._shop.lanes.transfer, is_last=True)
-        with self._shop.interrupts.finishing(self._out, gate), self._timed("publish"):
+        with self._shop.interrupts.finishing(self._out, gate), self._sending():
             outcome = publishing.publish(
                 self._shop.dest,
                 self.report,
@@ -235,7 +235,7 @@ class Attempt:
         What fails because the job was told to end, and its scratch is gone, has not failed.
         """
         self._shop.interrupts.check()
-        record = as_known(error.to_record(), str(self._asking.pulled))
+        record = as_known(error.to_record(stage=self._at), str(self._asking.pulled))
         self._update(status="not_published", error=record)
         log.error("artifact_failed", code=error.exit_code, name=error.code_name, reason=str(from_record(record)))
         try:
@@ -259,21 +259,31 @@ class Attempt:
 
     def _write_report(self) -> None:
         (self._out / "report.json").write_text(codec.dumps(self.report, indent=2) + "\n", encoding="utf-8")
-        (self._out / "report.html").write_text(render_html(self.report), encoding="utf-8")
+        html = render_html(self.report, directory=self._out, scratch=self._asking.work)
+        (self._out / "report.html").write_text(html, encoding="utf-8")
 
     def _stage(self, mode: Mode, stage: str, request: object, kind: type[Result]) -> Result:
         """Run one stage in a worker and keep its time."""
-        self._shop.progress.stage(self._artifact.name, stage_name(mode, stage))
+        self._at = stage_name(mode, stage)
+        self._shop.progress.stage(self._artifact.name, self._at, waits=True)
         result, timing = self._runs.run(mode, stage, request, kind)
         self._ended(timing)
         return result
 
+    def _begun(self, stage: str, request: object) -> None:
+        self._shop.progress.stage(self._artifact.name, stage, about_s=measuring_s(request))
+
     @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        self._shop.progress.stage(self._artifact.name, stage)
+    def _sending(self) -> Iterator[None]:
+        """Show and time how what was made goes out."""
+        sent = partial(sent_below, self._out)
+        self._shop.progress.transfer(self._artifact.name, "publish", held_below(self._out), sent)
         start = time.monotonic()
-        yield
-        self._ended(StageTiming(stage=stage, wall_s=round(time.monotonic() - start, 3)))
+        try:
+            yield
+        finally:
+            forget_below(self._out)
+        self._ended(StageTiming(stage="publish", wall_s=round(time.monotonic() - start, 3)))
 
     def _ended(self, timing: StageTiming) -> None:
         self._update(timings=(*self.report.timings, timing))

@@ -18,7 +18,7 @@ from job.user_function import is_scheme, parse_user_function
 
 TENSORFLOW_PACKAGES: Final = ("tensorflow", "tensorflow-cpu", "tf-nightly")
 
-DECIDING: Final = ("benchmark", "tolerance", "seed", "precision", "tune_budget")
+DECIDING: Final = ("benchmark", "tolerance", "seed", "precision", "tune_budget", "serving_warmup")
 """The settings that decide as they are; others do so as an artifact's options, as its sources, or not at all."""
 
 

@@ -1,22 +1,26 @@
 """What is settled before any work: that source and destination fit, what the user says, and where models run."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
+from job import no_gpu
 from job.archives import nothing_fits
 from job.errors import DestinationConflict, DeviceError, LocalIOError, NoInput, Poison, UsageError
 from job.given_graph import with_given_graph
 from job.manifest import Manifest, load_manifest
 from job.naming import may_match_below
+from job.nearest import meant
 from job.pinned import pull_op_library
 from job.pulling import beside, pull_file
 from job.records import Artifact, ArtifactOptions, DeviceReport, Format
 from job.requests import DeviceRequest
 from job.settings import Settings
 from job.storage.base import Storage
+from job.storage.elsewhere import mount_missing
 from job.workers import Crashed, Forkserver
 
 log = structlog.get_logger()
@@ -37,6 +41,16 @@ def check_apart(source: str, dest: str) -> None:
         )
 
 
+def check_landing(artifacts: Iterable[Artifact], source: str, dest: str) -> None:
+    """Raise `UsageError` where a result would lie inside the source, which may be as the source lies in the other."""
+    top, below = _absolute(dest), _absolute(source)
+    for artifact in artifacts:
+        landing = f"{top.rstrip('/')}/{artifact.name}"
+        if f"{landing}/".startswith(f"{below.rstrip('/')}/"):
+            what = "the source lies inside the destination, where its own results would go"
+            raise UsageError(what, where=landing, remedy="choose a destination beside the source")
+
+
 def check_writable(dest: Storage, *, require_atomic: bool = False) -> None:
     """Find out before any work that the destination cannot be written to; raises what the store raises.
 
@@ -46,7 +60,7 @@ def check_writable(dest: Storage, *, require_atomic: bool = False) -> None:
         is_strong = dest.supports_create_only()
     except LocalIOError as error:
         what = f"the destination cannot be written to ({error.what})"
-        raise LocalIOError(what, where=error.where, remedy=error.remedy) from error
+        raise LocalIOError(what, where=error.where, remedy=mount_missing(dest.uri) or error.remedy) from error
     cause = "the store overwrites what exists, whatever is asked: of two jobs at one artifact the last one wins"
     if not is_strong and require_atomic:
         remedy = "choose another store, or let only one job at a time write there without --require-atomic"
@@ -65,7 +79,8 @@ def read_manifest(settings: Settings, artifacts: Sequence[Artifact], scratch: Pa
     except NoInput as error:
         raise UsageError("there is no manifest", where=settings.manifest, remedy="check --manifest") from error
     manifest = load_manifest(path.read_text(encoding="utf-8", errors="replace"), settings.manifest)
-    _warn_of_unused(glob for glob in _unmatched(manifest, artifacts) if not _may_fit_in_archive(glob, artifacts))
+    unmatched = _unmatched(manifest, artifacts)
+    _warn_of_unused((glob for glob in unmatched if not _may_fit_in_archive(glob, artifacts)), artifacts)
     return manifest
 
 
@@ -75,8 +90,9 @@ def check_used(
     """Tell, once the archives were open, which globs have fitted nothing; raises `NoInput` if ``--only`` is one."""
     if not processed:
         raise nothing_fits(settings.only, settings.source)
-    unmatched = _unmatched(manifest, [*listed, *processed])
-    _warn_of_unused(glob for glob in unmatched if _may_fit_in_archive(glob, listed))
+    known = [*listed, *processed]
+    unmatched = _unmatched(manifest, known)
+    _warn_of_unused((glob for glob in unmatched if _may_fit_in_archive(glob, listed)), known)
 
 
 def _unmatched(manifest: Manifest, artifacts: Iterable[Artifact]) -> tuple[str, ...]:
@@ -87,9 +103,11 @@ def _may_fit_in_archive(glob: str, artifacts: Iterable[Artifact]) -> bool:
     return any(may_match_below(one.name, glob) for one in artifacts if one.format is Format.ARCHIVE)
 
 
-def _warn_of_unused(globs: Iterable[str]) -> None:
+def _warn_of_unused(globs: Iterable[str], artifacts: Sequence[Artifact]) -> None:
+    names = [artifact.name for artifact in artifacts]
     for glob in globs:
-        log.warning("manifest_entry_unused", match=glob)
+        remedy = meant(glob.strip("*"), names, "`inspect` lists the names")
+        log.warning("manifest_entry_unused", match=glob, remedy=remedy)
 
 
 def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scratch: Path) -> ArtifactOptions:
@@ -100,19 +118,25 @@ def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scrat
     except NoInput as error:
         remedy = "correct the manifest: paths in it are relative to it"
         raise UsageError("a file that the manifest names is not there", where=error.where, remedy=remedy) from error
+    libraries = _op_libraries(settings, options, scratch)
+    allowed = {name.strip() for name in (*options.allow_ops, *settings.allow_op)} - {""}
+    if allowed and not libraries:  # which may bring ops of any name
+        from job.engine.ops.allowable import check_allowable  # noqa: PLC0415 - reading the list of ops takes a moment
+
+        check_allowable(allowed)
     return replace(
         with_given_graph(options, settings, artifact, scratch),
         samples=samples,
         goldens=goldens,
         allow_nonfinite=options.allow_nonfinite or settings.allow_nonfinite,
         allow_lambda=options.allow_lambda or settings.allow_lambda,
-        allow_ops=tuple(sorted({name.strip() for name in (*options.allow_ops, *settings.allow_op)} - {""})),
+        allow_ops=tuple(sorted(allowed)),
         batch_norm=options.batch_norm if settings.batch_norm == "auto" else settings.batch_norm,
         dropout=options.dropout if settings.dropout == "auto" else settings.dropout,
         ema=options.ema if settings.ema == "auto" else settings.ema,
         free_batch=options.free_batch or settings.free_batch,
         target_tf=options.target_tf if settings.target_tf == "running" else settings.target_tf,
-        op_libraries=_op_libraries(settings, options, scratch),
+        op_libraries=libraries,
     )
 
 
@@ -133,9 +157,12 @@ def probe_device(forkserver: Forkserver, settings: Settings) -> DeviceReport:
     except Poison as error:
         remedy = "check driver and CUDA libraries, or choose --device cpu"
         raise DeviceError(f"no device could be found: {error.what}", remedy=remedy) from error
+    except DeviceError as error:
+        remedy = error.remedy or no_gpu.remedy(os.environ)
+        raise DeviceError(error.what, where=error.where, remedy=remedy) from error
     log.info("device_chosen", device=device.device, name=device.name, asked=settings.device)
     if settings.device == "auto" and device.device == "cpu":
-        log.warning("no_gpu", cause="TensorFlow sees no GPU: models run on the CPU", remedy="see --device gpu")
+        log.warning("no_gpu", cause="TensorFlow sees no GPU: models run on the CPU", remedy=no_gpu.remedy(os.environ))
     return device
 
 

@@ -206,6 +206,15 @@ class KerasResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WarmUpResult:
+    """The warm-up requests that were written into a SavedModel; `reason` says why there are none."""
+
+    requests: int = 0
+    size_bytes: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ErrorRecord:
     """A `JobError` as plain data."""
 
@@ -235,6 +244,8 @@ class ArtifactReport:
 
     Exactly one of `error` and a published model: `status` is ``not_published`` if and only if
     there is an `error`. `place` is the directory below the destination with model and report.
+    `command` does it again to this artifact alone, without secrets. `schema_version` is that of ``report/schema``:
+    see docs/report.md for what makes another one.
     """
 
     artifact: Artifact
@@ -250,6 +261,8 @@ class ArtifactReport:
     timings: tuple[StageTiming, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     error: ErrorRecord | None = None
+    command: tuple[str, ...] = ()
+    schema_version: Literal[1] = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,6 +71,16 @@ class KerasRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WarmUpRequest:
+    """Write requests for TF Serving's warm-up into a SavedModel, of the samples in `reference`."""
+
+    source: SourceRequest
+    saved_model: str
+    reference: str
+    device: Literal["cpu", "gpu"] = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkRequest:
     """Measure one signature of source and candidate against each other.
 

@@ -8,6 +8,43 @@ Precision = Literal["exact", "reduced"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Decade:
+    """How many elements are off by at least 10 to the power of `exponent`, and less than the next, of the scale."""
+
+    exponent: int
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorHistogram:
+    """All elements that were compared, by how far they are off; decades without any are left out.
+
+    `unequal` are those that differ without a measure: whole numbers and text, and NaN or infinity on one side.
+    """
+
+    equal: int = 0
+    decades: tuple[Decade, ...] = ()
+    unequal: int = 0
+
+    @property
+    def elements(self) -> int:
+        """Return how many were compared."""
+        return self.equal + self.unequal + sum(decade.count for decade in self.decades)
+
+    def at(self, exponent: int) -> int:
+        """Return how many are off by that decade."""
+        return sum(decade.count for decade in self.decades if decade.exponent == exponent)
+
+    def __add__(self, other: "ErrorHistogram") -> "ErrorHistogram":
+        exponents = sorted({decade.exponent for decade in (*self.decades, *other.decades)})
+        return ErrorHistogram(
+            equal=self.equal + other.equal,
+            decades=tuple(Decade(exponent=each, count=self.at(each) + other.at(each)) for each in exponents),
+            unequal=self.unequal + other.unequal,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutputParity:
     """How far one output of the candidate is from the baseline's, the worst over all samples.
 
@@ -15,7 +52,8 @@ class OutputParity:
     (its scale). `max_ulp` counts representable numbers between the two (floats only).
     `top1` is the share of rows whose largest entry is in the same place. `method` says how a random
     output was compared: both sides drew the same numbers by ``seed``, or from the same ``distribution``.
-    With ``onednn`` both sides ran with it, since the baseline does not without.
+    With ``onednn`` both sides ran with it, since the baseline does not without. `worst_sample` is the one that
+    `relative` is of; `histogram` is empty where no values were compared.
     """
 
     signature: str
@@ -31,6 +69,8 @@ class OutputParity:
     samples: tuple[str, ...] = ()
     reason: str = ""
     method: Literal["values", "seed", "distribution", "onednn"] = "values"
+    worst_sample: str = ""
+    histogram: ErrorHistogram = field(default_factory=ErrorHistogram)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +121,8 @@ class Contender:
 
     ``baseline`` is the TF1 graph in a Session, ``candidate`` the SavedModel, ``fast`` its published variant.
     The baseline has no ratio. `over_candidate` is the fast variant's ratio to the candidate, of the same rounds.
-    There is no latency where calls do not wait for their answers.
+    There is no latency where calls do not wait for their answers. `low_per_s` and `high_per_s` are the ends of the
+    throughput's interval at 95 %.
     """
 
     name: str
@@ -89,6 +130,8 @@ class Contender:
     latency: Latency | None = None
     ratio: Ratio | None = None
     over_candidate: Ratio | None = None
+    low_per_s: float | None = None
+    high_per_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,17 @@ from job.discovery import discover
 from job.equipment import Equipment
 from job.errors import Interrupted, exit_code_of
 from job.interrupts import interruptible
+from job.logs import is_text
 from job.metrics import Meter, metered
-from job.pipeline import Workshop
-from job.preparing import check_apart, check_used, check_writable, options_of, probe_device, read_manifest
+from job.preparing import (
+    check_apart,
+    check_landing,
+    check_used,
+    check_writable,
+    options_of,
+    probe_device,
+    read_manifest,
+)
 from job.pulling import PullAhead, with_assets
 from job.records import DeviceReport, Listing
 from job.sandbox.rehearsal import settle
@@ -25,7 +33,9 @@ from job.settings import Settings, misspelt, shard_from
 from job.sharding import share_of
 from job.storage import open_source, open_storage
 from job.summary import RunSummary, new_run, publish_summary, totals
+from job.swapped import asking_dest, check_no_results
 from job.workers import Forkserver, Limits
+from job.workshop import Workshop
 
 log = structlog.get_logger()
 
@@ -54,16 +64,24 @@ def _run(settings: Settings, environment: Mapping[str, str], meter: Meter) -> Ru
     for name, known in misspelt(environment).items():
         log.warning("variable_ignored", variable=name, remedy=f"did you mean {known}?")
     with interruptible(settings.grace_s, settings.deadline_s) as interrupts, ExitStack() as cleanup:
+        shown = cleanup.enter_context(progress(is_shown=is_text(settings.log_format) and not settings.quiet))
+        interrupts.last_act = shown.abandon
         scratch = cleanup.enter_context(scratch_directory(settings.scratch))
         sandbox = settle(settings.sandbox)
         limits = Limits(memory_mib=settings.memory_limit_mib, sandbox=sandbox, check=interrupts.check)
         equipment = cleanup.enter_context(Equipment(scratch, environment, limits, Forkserver))
-        source, dest = open_source(settings.source), open_storage(settings.dest)
-        listing = discover(source, only=settings.only, all_forms=settings.all_forms)
+        shown.phase(f"lists {settings.source}")
+        dest = open_storage(settings.dest)
+        with asking_dest(dest):
+            source = open_source(settings.source)
+            listing = discover(source, only=settings.only, all_forms=settings.all_forms)
+        check_no_results(listing, source, dest)
+        check_landing(listing.artifacts, settings.source, settings.dest)
         manifest = read_manifest(settings, listing.artifacts, scratch)
         options_for = partial(options_of, settings, manifest, scratch=scratch)
         work = _share(listing, shard, options_for)
         check_writable(dest, require_atomic=settings.require_atomic)
+        shown.phase("starts TensorFlow")
         device = probe_device(equipment.first["as_run"], settings) if work else DeviceReport(device="cpu", name="")
         lanes = equipment.lanes(device, settings.lanes, most=len(work))
         shop = partial(
@@ -72,7 +90,7 @@ def _run(settings: Settings, environment: Mapping[str, str], meter: Meter) -> Ru
             dest=dest,
             scratch=scratch,
             device=device,
-            progress=cleanup.enter_context(progress(len(work))),
+            progress=shown,
             ahead=PullAhead(
                 source,
                 scratch,
@@ -83,11 +101,13 @@ def _run(settings: Settings, environment: Mapping[str, str], meter: Meter) -> Ru
             meter=meter,
             interrupts=interrupts,
         )
+        shown.expect(len(work))
         done = process_all([shop(lanes=one) for one in lanes], work, options_for)
         if shard == WHOLE and not done.is_interrupted:  # else what is in the other archives is not known
             check_used(settings, manifest, listing.artifacts, [report.artifact for report in done.reports])
         summary = _summary(done, listing, shard, wall_s=round(time.monotonic() - start, 3))
         with interrupts.flushing():
+            shown.phase("publishes the summary")
             publish_summary(dest, summary)
             meter.end(summary)
             log.info("run_ended", exit_code=summary.exit_code, wall_s=summary.wall_s, **totals(summary.reports))

@@ -5,11 +5,11 @@ The command line is generated from these fields, and so is the reference in the 
 
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any, Final, Literal, get_args, get_type_hints
 
 from job.errors import UsageError
-from job.records import TargetTf
+from job.nearest import nearest
+from job.records import TARGETS, TargetTf
 
 ENVIRONMENT_PREFIX: Final = "JOB_"
 
@@ -20,8 +20,21 @@ COUNT_VARIABLES: Final = ("JOB_SHARD_COUNT", "AWS_BATCH_JOB_ARRAY_SIZE", "BATCH_
 """How many shares there are; Kubernetes does not say, so its manifest sets ``JOB_SHARD_COUNT``."""
 
 
-def _knob(default: Any, description: str, *, minimum: float | None = None, metavar: str = "") -> Any:
-    metadata = {"description": description, "minimum": minimum, "metavar": metavar}
+Group = Literal["inputs", "conversion", "proof", "speed", "safety", "running", "output"]
+GROUPS: Final[tuple[Group, ...]] = get_args(Group)
+"""What a knob is about, in the order in which help and documentation have them."""
+
+
+def _knob(  # noqa: PLR0913 - each is one thing that is known of a knob
+    default: Any,
+    description: str,
+    *,
+    minimum: float | None = None,
+    metavar: str = "",
+    group: Group = "running",
+    short: str = "",
+) -> Any:
+    metadata = {"description": description, "minimum": minimum, "metavar": metavar, "group": group, "short": short}
     return field(default=default, metadata=metadata)
 
 
@@ -29,18 +42,23 @@ def _knob(default: Any, description: str, *, minimum: float | None = None, metav
 class Settings:
     """What one run is asked to do."""
 
-    source: str = _knob("", "A prefix or one artifact: a path, or s3://bucket/prefix.", metavar="URI")
-    dest: str = _knob("", "Where results are published: a path, or s3://bucket/prefix.", metavar="URI")
-    only: str = _knob("*", "Take only artifacts whose name matches this pattern.", metavar="GLOB")
-    manifest: str = _knob("", "What you say about single artifacts (YAML, path or s3://).", metavar="FILE")
-    device: Literal["auto", "cpu", "gpu"] = _knob(
-        "auto", "Where models run; gpu ends with code 73 where no GPU can be used."
+    source: str = _knob("", "A prefix or one artifact: a path, or s3://bucket/prefix.", metavar="URI", group="inputs")
+    dest: str = _knob("", "Where results are published: a path, or s3://bucket/prefix.", metavar="URI", group="inputs")
+    only: str = _knob("*", "Take only artifacts whose name matches this pattern.", metavar="GLOB", group="inputs")
+    manifest: str = _knob(
+        "", "What you say about single artifacts (YAML, path or s3://).", metavar="FILE", group="inputs"
     )
-    benchmark: Literal["off", "quick", "full"] = _knob("quick", "How long to measure throughput and latency.")
+    device: Literal["auto", "cpu", "gpu"] = _knob(
+        "auto", "Where models run; gpu ends with code 73 where no GPU can be used.", group="speed"
+    )
+    benchmark: Literal["off", "quick", "full"] = _knob(
+        "quick", "How long to measure throughput and latency.", group="speed"
+    )
     precision: Literal["exact", "reduced"] = _knob(
         "exact",
         "What a faster variant may change: exact keeps 32-bit arithmetic and the tolerance, "
         "reduced also tries 16 bits within 1e-2 of the scale.",
+        group="speed",
     )
     tune_budget: float = _knob(
         90.0,
@@ -48,9 +66,12 @@ class Settings:
         "work has as many and 60 more for itself; 0: none is looked for.",
         minimum=0,
         metavar="SECONDS",
+        group="speed",
     )
-    tolerance: float = _knob(1e-5, "Largest accepted error of a 32-bit float output, relative to its scale.", minimum=0)
-    seed: int = _knob(0, "Seed of the synthesised inputs.", minimum=0)
+    tolerance: float = _knob(
+        1e-5, "Largest accepted error of a 32-bit float output, relative to its scale.", minimum=0, group="proof"
+    )
+    seed: int = _knob(0, "Seed of the synthesised inputs.", minimum=0, group="proof")
     scratch: str = _knob(
         "", "Directory for pulled and converted files; default: the system's temporary directory.", metavar="DIR"
     )
@@ -82,44 +103,74 @@ class Settings:
         None, "Which share of the artifacts to take; default: the batch engine's index.", minimum=0
     )
     shard_count: int | None = _knob(None, "How many shares there are.", minimum=1)
-    metrics: str = _knob("", "Keep a run's counts there, in Prometheus' text format.", metavar="FILE")
-    log_format: Literal["auto", "json", "text"] = _knob("auto", "auto: text on a terminal, JSON lines elsewhere.")
+    metrics: str = _knob("", "Keep a run's counts there, in Prometheus' text format.", metavar="FILE", group="output")
+    log_format: Literal["auto", "json", "text"] = _knob(
+        "auto",
+        "text is for people; json: an event a line on stderr, nothing on stdout; auto: text on a terminal, else json.",
+        group="output",
+    )
+    quiet: bool = _knob(
+        False,
+        "Say nothing on stderr but errors, and on stdout only what failed and the last line.",
+        group="output",
+        short="-q",
+    )
     all_forms: bool = _knob(
-        False, "Convert every form of a model that is there in several; default: the one that keeps most."
+        False,
+        "Convert every form of a model that is there in several; default: the one that keeps most.",
+        group="inputs",
     )
     batch_norm: Literal["as_saved", "auto", "inference"] = _knob(
         "auto",
         "inference: let batch norm that was left in training mode use its moving statistics; "
         "auto: only in a graph that trained the model, where all of them are there.",
+        group="conversion",
     )
     dropout: Literal["auto", "off", "as_saved"] = _knob(
         "auto",
         "off: switch off the dropout that a graph was saved with; as_saved: leave it on; "
         "auto: off, but for frozen graphs whose seeds repeat their answers.",
+        group="conversion",
     )
     ema: Literal["auto", "on", "off"] = _knob(
         "auto",
         "on: take the moving averages that a checkpoint holds in place of the weights that they are of; "
         "auto: only where it has no graph of its own, and an average of every trained variable.",
+        group="conversion",
     )
-    free_batch: bool = _knob(False, "Free a fixed batch dimension where the model proves equal per example.")
+    free_batch: bool = _knob(
+        False, "Free a fixed batch dimension where the model proves equal per example.", group="conversion"
+    )
+    serving_warmup: bool = _knob(
+        False, "Give SavedModels requests by which TF Serving warms up while it loads them.", group="conversion"
+    )
     target_tf: TargetTf = _knob(  # noqa: RUF009 - it makes a field, as for the others, whose types ruff can read
-        "running", "The oldest TensorFlow that shall load the published models; what it cannot hold is refused."
+        "running",
+        "The oldest TensorFlow that shall load the published models; what it cannot hold is refused.",
+        metavar=f"[running|{TARGETS[0]}|...|{TARGETS[-1]}]",
+        group="conversion",
     )
     graph: str = _knob(
-        "", "The graph of checkpoints that have none: a GraphDef or MetaGraph (path or s3://).", metavar="FILE"
+        "",
+        "The graph of checkpoints that have none: a GraphDef or MetaGraph (path or s3://).",
+        metavar="FILE",
+        group="inputs",
     )
     architecture: str = _knob(
         "",
         "The function that builds it instead, your code, which is run; or the name of a known architecture.",
         metavar="MODULE:FUNCTION",
+        group="inputs",
     )
     rules: str = _knob(
         "",
         "Regular expressions from a checkpoint's names to those of that graph (YAML, path or s3://).",
         metavar="FILE",
+        group="inputs",
     )
-    op_library: str = _knob("", "Load ops from this shared library, pinned by its digest.", metavar="FILE@sha256:HEX")
+    op_library: str = _knob(
+        "", "Load ops from this shared library, pinned by its digest.", metavar="FILE@sha256:HEX", group="safety"
+    )
     require_atomic: bool = _knob(
         False, "End with code 45 where the destination cannot keep two jobs from committing the same thing."
     )
@@ -130,11 +181,15 @@ class Settings:
         "require",
         "What confines workers: require ends with code 73 where the kernel lacks Landlock or seccomp; "
         "best-effort takes what there is.",
+        group="safety",
     )
-    allow_lambda: bool = _knob(False, "Run the Python code that Keras models carry in Lambda layers.")
-    allow_nonfinite: bool = _knob(False, "Convert models whose weights hold NaN or infinity.")
+    allow_lambda: bool = _knob(False, "Run the Python code that Keras models carry in Lambda layers.", group="safety")
+    allow_nonfinite: bool = _knob(False, "Convert models whose weights hold NaN or infinity.", group="safety")
     allow_op: tuple[str, ...] = _knob(
-        (), "Let an op run that is denied (docs/ops.md), in the sandbox; give it again for more.", metavar="OP"
+        (),
+        "Let an op run that is denied (docs/ops.md), in the sandbox; give it again for more.",
+        metavar="OP",
+        group="safety",
     )
 
 
@@ -158,10 +213,15 @@ def misspelt(environment: Mapping[str, str]) -> dict[str, str]:
 
     Others that begin with ``JOB_`` are left alone: Kubernetes sets some for a service of that name.
     """
-    known = [f"{ENVIRONMENT_PREFIX}{knob.name.upper()}" for knob in knobs()]
-    strangers = [name for name in environment if name not in (*known, *INDEX_VARIABLES, *COUNT_VARIABLES)]
-    mine = [name for name in strangers if name.startswith(ENVIRONMENT_PREFIX)]
-    return {name: close for name in mine for close in get_close_matches(name, known, n=1, cutoff=0.8)}
+    known = [knob.name.upper() for knob in knobs()]
+    others = (*INDEX_VARIABLES, *COUNT_VARIABLES)
+    mine = [name for name in environment if name.startswith(ENVIRONMENT_PREFIX) and name not in others]
+    strange = [name for one in mine if (name := one.removeprefix(ENVIRONMENT_PREFIX)) not in known]
+    return {
+        f"{ENVIRONMENT_PREFIX}{name}": f"{ENVIRONMENT_PREFIX}{close}"
+        for name in strange
+        for close in nearest(name, known)
+    }
 
 
 def shard_from(settings: Settings, environment: Mapping[str, str]) -> tuple[int, int]:

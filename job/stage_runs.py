@@ -1,7 +1,7 @@
 """One artifact's stages in workers: how long each may take, and which failure gets a second try."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -42,10 +42,13 @@ class StageRuns:
     both are tried once more, and so is what had too little memory in its lane; any second try has all lanes.
     What took too long, or more memory than there is, would do so again;
     but where the model ran as its users run it, Grappler is the suspect, and the second try is without it.
+    `begun` hears of each stage, and what it is asked, when its turn has come.
     """
 
-    def __init__(self, lanes: Lanes, settings: Settings, size_bytes: int) -> None:
-        self._lanes, self._size_bytes = lanes, size_bytes
+    def __init__(
+        self, lanes: Lanes, settings: Settings, size_bytes: int, begun: Callable[[str, object], None] = lambda *_: None
+    ) -> None:
+        self._lanes, self._size_bytes, self._begun = lanes, size_bytes, begun
         self.stopwatch = Stopwatch()
         self._deadlines = Deadlines(settings, size_bytes, clock=self.stopwatch.now)
         self._signatures = 1
@@ -75,6 +78,7 @@ class StageRuns:
     ) -> tuple[Result, StageTiming]:
         try:
             with self._turn(request, is_whole=is_whole) as turn, _telling_cramped(turn):
+                self._begun(stage_name(mode, stage), request)
                 timeout_s = self._deadlines.timeout_s(request, self._signatures)
                 forkserver = turn.forkservers[mode]
                 result, timing = forkserver.run(stage, request, kind, timeout_s=timeout_s, place=turn.place)

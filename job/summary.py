@@ -4,10 +4,11 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 
-from job import codec
+from job import codec, wording
 from job.errors import JobError
 from job.records import ArtifactReport, LeftAlone
 from job.report import render_index
@@ -18,10 +19,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What one shard of a run ended with.
+    """What one shard of a run ended with: ``shard-<n>.json`` is this record.
 
     `left_alone` is what is no part of any artifact: in the archives of this shard, and of the
-    source itself where it is the first one.
+    source itself where it is the first one. `schema_version` is as in `ArtifactReport`.
     """
 
     run: str
@@ -31,6 +32,7 @@ class RunSummary:
     wall_s: float
     reports: tuple[ArtifactReport, ...]
     left_alone: tuple[LeftAlone, ...] = ()
+    schema_version: Literal[1] = 1
 
     @property
     def index(self) -> str:
@@ -46,7 +48,13 @@ def new_run() -> str:
 def publish_summary(dest: Storage, summary: RunSummary) -> None:
     """Publish what a run ended with; that this fails changes nothing about what is published."""
     document = f"_runs/{summary.run}/shard-{summary.shard_index}.json"
-    index = render_index(summary.reports, left_alone=summary.left_alone, links=_links(summary.reports))
+    index = render_index(
+        summary.reports,
+        left_alone=summary.left_alone,
+        links=_links(summary.reports),
+        told=_told(summary),
+        document=document.rpartition("/")[2],
+    )
     try:
         dest.create(document, codec.document(summary))
         dest.create(summary.index, index.encode())
@@ -63,6 +71,16 @@ def counts(reports: Sequence[ArtifactReport]) -> dict[str, int]:
 def totals(reports: Sequence[ArtifactReport]) -> dict[str, int]:
     """Return the counts, and what the run has pulled in bytes."""
     return {**counts(reports), "pulled_bytes": sum(source.size_bytes for one in reports for source in one.sources)}
+
+
+def _told(summary: RunSummary) -> dict[str, str]:
+    """Return what the index says of a run as a whole."""
+    return {
+        "Run": summary.run,
+        "Shard": f"{summary.shard_index} of {summary.shard_count}, counted from 0",
+        "Exit code": str(summary.exit_code),
+        "Took": f"{wording.figure(summary.wall_s)} s",
+    }
 
 
 def _links(reports: Sequence[ArtifactReport]) -> dict[str, str]:

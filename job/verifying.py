@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Final
 
 import structlog
 
@@ -13,7 +14,7 @@ from job.commits import PARALLEL, Damaged, differs
 from job.console import print_line
 from job.errors import BadInput, DestinationConflict, NoInput, Refused
 from job.inventory import Inventory, artifact_of, take_inventory
-from job.latest import Latest
+from job.latest import Latest, pointer_to
 from job.layout import COMMIT, home_of, is_ours, is_report
 from job.logs import is_text
 from job.records import Commit, PublishedFile, StoredObject
@@ -22,6 +23,8 @@ from job.storage import open_storage
 from job.storage.base import Storage
 
 log = structlog.get_logger()
+
+_POINT_AGAIN: Final = "`run` on the same source sets it again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,8 @@ def verify(settings: Settings) -> int:
     if not found:
         remedy = "check the URI, and --only" if settings.only != "*" else "check the URI"
         raise NoInput("nothing is published at the destination", where=dest.uri, remedy=remedy)
+    for artifact in inventory.unpointed:
+        log.warning("latest_missing", artifact=artifact, remedy=_POINT_AGAIN)
     _tell_all(found, inventory, settings, wall_s=round(time.monotonic() - start, 3))
     return DestinationConflict.exit_code if any(one.problems for one in found) else 0
 
@@ -135,10 +140,13 @@ def _pointer_problem(dest: Storage, inventory: Inventory, artifact: str, pointer
         latest = codec.loads(dest.read(pointer.key), Latest)
     except (ValueError, BadInput) as error:
         has_commits = any(artifact_of(home) == artifact for home in inventory.commits)
-        return f"the pointer is damaged: {error}" if has_commits else ""
+        return f"the pointer is damaged: {error}; {_POINT_AGAIN}" if has_commits else ""
     commit = inventory.commits.get(home_of(artifact, latest.plan))
-    is_there = isinstance(commit, Commit) and (commit.plan, commit.attempt) == (latest.plan, latest.attempt)
-    return "" if is_there else f"it names attempt {latest.attempt}, which no commit lists"
+    if not isinstance(commit, Commit) or (commit.plan, commit.attempt) != (latest.plan, latest.attempt):
+        return f"it names attempt {latest.attempt}, which no commit lists; {_POINT_AGAIN}"
+    right = pointer_to(commit, began_s=latest.began_s)
+    leads = (latest.commit, latest.saved_model) == (right.commit, right.saved_model)
+    return "" if leads else f"it leads to {latest.saved_model} and not to {right.saved_model}; {_POINT_AGAIN}"
 
 
 def _tell(one: Verified, settings: Settings) -> None:

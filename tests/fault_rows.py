@@ -102,7 +102,7 @@ ROWS: Final = (
     _row(73, "names that collide", "kept apart", "test_publishing_runs.py::test_names_that_differ_in_case_or_begin_alike_have_plans_of_their_own", "test_latest.py::test_a_store_that_folds_case_keeps_the_first_pointer", "test_keys_run.py::test_artifacts_are_published_whatever_their_keys_are"),
     _row(74, "100,000 objects", "paged", "test_discovery.py::test_100_000_objects_are_discovered_in_seconds", "test_scale.py::test_a_hundred_thousand_objects", "storage/test_s3.py::test_listing_is_paged"),
     _row(75, "report or log cannot be uploaded", "0 and a warning", "test_running.py::test_summary_that_cannot_be_stored_changes_nothing", "test_latest.py::test_a_pointer_that_cannot_be_moved_costs_a_warning"),
-    _row(76, "standard output closed or full", "goes on", "test_logs.py::test_a_full_pipe_does_not_stop_the_job", "test_logs.py::test_a_closed_stream_is_no_error", "test_console.py::test_printing_to_a_closed_stdout_is_no_error"),
+    _row(76, "standard output closed or full", "goes on", "test_logs.py::test_a_full_pipe_does_not_stop_the_job", "test_logs.py::test_a_closed_stream_is_no_error", "console/test_printing.py::test_printing_to_a_closed_stdout_is_no_error"),
     _row(77, "surrogates in an error's text", "escaped", "test_logs.py::test_text_that_a_stream_cannot_encode_is_escaped"),
     _row(78, "index variables that disagree", "2, both values", "test_settings.py::test_contradictions_are_told_with_their_variables"),
     _row(79, "one source listed twice", "one commit", "test_publishing_runs.py::test_one_source_taken_twice_is_one_commit"),

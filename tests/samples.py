@@ -20,6 +20,8 @@ from job.results import (
     BatchMeasurement,
     BenchmarkResult,
     Contender,
+    Decade,
+    ErrorHistogram,
     GpuState,
     GpuWatch,
     Latency,
@@ -74,6 +76,7 @@ CLASSES: Final = OutputParity(
     tolerance=0.0,
     max_abs=0.0,
     samples=("zeros, batch 1", "normal, batch 2"),
+    histogram=ErrorHistogram(equal=3),
 )
 
 PROBABILITIES: Final = OutputParity(
@@ -88,6 +91,8 @@ PROBABILITIES: Final = OutputParity(
     max_ulp=12,
     top1=1.0,
     samples=("zeros, batch 1", "normal, batch 2"),
+    worst_sample="normal, batch 2",
+    histogram=ErrorHistogram(equal=2900, decades=(Decade(exponent=-9, count=80), Decade(exponent=-7, count=23))),
 )
 
 PARITY: Final = ParityResult(
@@ -95,7 +100,16 @@ PARITY: Final = ParityResult(
 )
 
 AS_RUN: Final = replace(
-    PARITY, mode="as_run", outputs=(replace(PROBABILITIES, relative=4.2e-6),), environment={"grappler": "on"}
+    PARITY,
+    mode="as_run",
+    outputs=(
+        replace(
+            PROBABILITIES,
+            relative=4.2e-6,
+            histogram=ErrorHistogram(decades=(Decade(exponent=-7, count=2903), Decade(exponent=-6, count=100))),
+        ),
+    ),
+    environment={"grappler": "on"},
 )
 
 
@@ -103,13 +117,20 @@ def contender(name: str, throughput_per_s: float, ratio: float) -> Contender:
     """Return a contender; the interval of its ratio is 0.03 to each side."""
     latency = Latency(p50_ms=10, p90_ms=11, p95_ms=12, p99_ms=14, calls=120)
     bounds = Ratio(value=ratio, low=ratio - 0.03, high=ratio + 0.03)
-    return Contender(name=name, throughput_per_s=throughput_per_s, latency=latency, ratio=bounds)
+    return Contender(
+        name=name,
+        throughput_per_s=throughput_per_s,
+        latency=latency,
+        ratio=bounds,
+        low_per_s=0.98 * throughput_per_s,
+        high_per_s=1.01 * throughput_per_s,
+    )
 
 
 def measurement(batch_size: int, throughput_per_s: float, ratio: float, *, stable: bool = True) -> BatchMeasurement:
     """Return a measurement whose candidate has `throughput_per_s`."""
     candidate = contender("candidate", throughput_per_s, ratio)
-    baseline = replace(candidate, name="baseline", throughput_per_s=throughput_per_s / ratio, ratio=None)
+    baseline = replace(contender("baseline", throughput_per_s / ratio, 1.0), ratio=None)
     return BatchMeasurement(
         batch_size=batch_size,
         feeding="host",
@@ -182,6 +203,11 @@ TUNING: Final = TuningResult(
     ),
 )
 
+COMMAND: Final = (
+    *("python", "-m", "job", "run", "--source", "s3://models/tf1/", "--only", "vision/resnet50"),
+    *("--dest", "reproduced", "--seed", "0", "--device", "cpu"),
+)
+
 PUBLISHED: Final = ArtifactReport(
     artifact=ARTIFACT,
     status="published",
@@ -197,6 +223,7 @@ PUBLISHED: Final = ArtifactReport(
         StageTiming(stage="convert", wall_s=8.1, peak_memory_bytes=1_480_000_000),
     ),
     environment={"tensorflow": "2.21.0"},
+    command=COMMAND,
 )
 
 UNPROVEN: Final = replace(
@@ -240,6 +267,7 @@ BROKEN: Final = ArtifactReport(
         remedy="upload it again",
         stage="convert",
     ),
+    command=(*COMMAND[:6], "--only", "broken/frozen", *COMMAND[8:]),
 )
 
 REPORTS: Final = (PUBLISHED, UNPROVEN, ALREADY_PUBLISHED, PARITY_FAILED, BROKEN)

@@ -22,6 +22,10 @@ class MemoryStorage:
         """See `Storage`."""
         return True
 
+    def children(self) -> tuple[str, ...]:
+        """See `Storage`."""
+        return tuple(dict.fromkeys(key.partition("/")[0] for key in sorted(self.files)))
+
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """See `Storage`."""
         for key, data in sorted(self.files.items()):

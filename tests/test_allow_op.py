@@ -100,3 +100,4 @@ def test_op_that_cannot_be_allowed_is_wrong_usage(place: Path, op: str, said: st
     ended = run(place, "--only", "trains.pbtxt", "--allow-op", op)
     assert ended.code == 2
     assert said in ended.stderr
+    assert ended.named("device_chosen") == []  # before TensorFlow is asked for anything

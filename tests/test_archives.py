@@ -19,6 +19,7 @@ from job.lanes import Lanes
 from job.records import Artifact, ArtifactOptions, ArtifactReport
 from job.settings import Settings
 from job.storage.local import LocalStorage
+from job.workshop import Workshop
 from tests.fakes import ends, put, run_here, use_fake_stages
 from tests.sources import GRAPH_DEF, checkpoint, saved_model
 
@@ -162,7 +163,9 @@ def test_manifest_entry_that_fits_in_no_archive_is_told(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text("artifacts: [{match: c.zip/y.pb}, {match: c.zip/x.pb}, {match: z.pb}]")
     with capture_logs() as events:
         run_here(tmp_path, manifest=str(tmp_path / "m.yaml"))
-    assert [event["match"] for event in events if event["event"] == "manifest_entry_unused"] == ["z.pb", "c.zip/y.pb"]
+    unused = [event for event in events if event["event"] == "manifest_entry_unused"]
+    assert [event["match"] for event in unused] == ["z.pb", "c.zip/y.pb"]
+    assert unused[1]["remedy"] == "did you mean 'c.zip/x.pb'?"
 
 
 def test_vocabulary_that_the_manifest_names_is_the_archives(tmp_path: Path) -> None:
@@ -219,7 +222,7 @@ def test_scratch_holds_one_archive_at_a_time(tmp_path: Path, monkeypatch: pytest
     seen = list[tuple[str, list[str]]]()
     process = pipeline.process
 
-    def noted(shop: pipeline.Workshop, artifact: Artifact, options: ArtifactOptions) -> ArtifactReport:
+    def noted(shop: Workshop, artifact: Artifact, options: ArtifactOptions) -> ArtifactReport:
         unpacked = [path.name for path in (shop.scratch / "pulled").glob("*.unpacked") for path in path.iterdir()]
         seen.append((artifact.name, sorted(unpacked)))
         return process(shop, artifact, options)
@@ -293,7 +296,7 @@ def test_signal_within_an_archive_ends_the_run(tmp_path: Path, monkeypatch: pyte
     put_tar(tmp_path / "in" / "a.tgz", {"x.pb": GRAPH_DEF, "y.pb": GRAPH_DEF})
     process = pipeline.process
 
-    def interrupted(shop: pipeline.Workshop, artifact: Artifact, options: ArtifactOptions) -> ArtifactReport:
+    def interrupted(shop: Workshop, artifact: Artifact, options: ArtifactOptions) -> ArtifactReport:
         if artifact.name.endswith("y.pb"):
             raise KeyboardInterrupt("SIGTERM")
         return process(shop, artifact, options)

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from job.settings import Settings, kind_of, knobs
 from job.summary import RunSummary
 from tests.fakes import put
 from tests.jobs import WITHOUT_TENSORFLOW, run_job
+from tests.ptys import run_at_terminal
 from tests.sources import HTML
 
 CANARY = "canary-7b1e55"
@@ -28,7 +30,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         return RunSummary(run="r", shard_index=0, shard_count=1, exit_code=0, wall_s=0.0, reports=())
 
     monkeypatch.setattr(running, "run", run)
-    monkeypatch.setattr(ending, "configure", lambda _: None)
+    monkeypatch.setattr(ending, "configure", lambda *_, **__: None)
     for name in [name for name in os.environ if name.startswith("JOB_")]:
         monkeypatch.delenv(name)
     return seen
@@ -101,7 +103,7 @@ def test_flag_comes_before_variable(settings: list[Settings], monkeypatch: pytes
         (
             ["run"],
             {"JOB_SOURCE": "ftp://h/x", "JOB_DEST": "/x"},
-            "ftp:// is no store that we know; ftp://h/x; use a path",
+            "ftp:// is no store that we know; ftp://h/x; copy it into a directory",
         ),
         (
             ["run"],
@@ -126,10 +128,19 @@ def test_error_for_people_is_a_plain_line(tmp_path: Path) -> None:
     assert (ended.code, ended.stdout, ended.stderr) == (43, "", line)
 
 
-def test_no_arguments_show_the_help() -> None:
-    """Whoever types only the name wants to know what there is; it is no success for a script."""
+def test_no_arguments_name_the_usual_commands() -> None:
+    """Whoever types only the name wants to know what to type next; it is no success for a script."""
     ended = run_job()
-    assert (ended.code, "Commands:" in ended.stderr, "Traceback" in ended.stderr) == (2, True, False)
+    named = [line.split()[3] for line in ended.stderr.splitlines() if line.startswith("  python -m job ")]
+    assert (ended.code, ended.stdout, named) == (2, "", ["inspect", "run", "verify"])
+
+
+def test_help_is_in_the_words_of_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The installed command calls itself so."""
+    monkeypatch.setattr("sys.argv", ["/usr/local/bin/tf1lift", "run"])
+    assert cli._program() == "tf1lift"
+    monkeypatch.setattr("sys.argv", ["/somewhere/job/__main__.py", "run"])
+    assert cli._program() == "python -m job"
 
 
 def test_version_is_told() -> None:
@@ -153,6 +164,86 @@ def test_text_mode_prints_a_summary_on_stdout(tmp_path: Path) -> None:
     assert ended.code == 40
     assert rows[:3] == [["artifact", "status"], ["bad.pb", "not"], ["good.pb", "published"]]
     assert "bad.pb: bad.pb is an HTML page" in ended.stdout
+    assert ended.stdout.splitlines()[-1].startswith("1 published, 1 failed, exit code 40. All reports: ")
+
+
+def test_quiet_is_what_failed_and_the_last_line(tmp_path: Path) -> None:
+    """Of what went well nothing is said, and on stderr there are errors alone."""
+    ended = run_job(*batch(tmp_path), "-q", "--log-format", "text", program=WITHOUT_TENSORFLOW)
+    told = [line.partition(" is an")[0].partition(". All")[0] for line in ended.stdout.splitlines() if line]
+    assert (ended.code, told) == (40, ["bad.pb: bad.pb", "1 published, 1 failed, exit code 40"])
+    assert [line.split()[1:4] for line in ended.stderr.splitlines()] == [["[error", "]", "artifact_failed"]]
+
+
+def test_quiet_machines_get_errors_alone(tmp_path: Path) -> None:
+    """As events, and nothing on stdout."""
+    ended = run_job(*batch(tmp_path), extra={"JOB_QUIET": "1"}, program=WITHOUT_TENSORFLOW)
+    assert (ended.code, ended.stdout) == (40, "")
+    assert [event["event"] for event in ended.events] == ["artifact_failed"]
+
+
+def test_a_quiet_run_keeps_its_whole_log(tmp_path: Path) -> None:
+    """What is not told is written down all the same, beside the model."""
+    run_job(*batch(tmp_path), "--quiet", program=WITHOUT_TENSORFLOW)
+    (log,) = (tmp_path / "out" / "good.pb").glob("*/*/log.jsonl")
+    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert {"artifact_started", "stage_ended"} <= set(events)
+
+
+CONTROLS = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f]")
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("run", "--log-format", "text"), ("run", "-q"), ("inspect",)])
+def test_no_control_character_gets_into_a_pipe(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Line feeds are all that steers anything, whatever TERM and colours a user's shell asks for."""
+    known = batch(tmp_path)
+    rest = known[1:] if arguments[0] == "run" else (str(tmp_path / "in"),)
+    extra = {"TERM": "xterm-256color", "FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "COLUMNS": "40"}
+    ended = run_job(*arguments, *rest, extra=extra, program=WITHOUT_TENSORFLOW)
+    assert ended.code == 40
+    assert CONTROLS.findall((ended.stdout + ended.stderr).encode()) == []
+    files = [path for path in tmp_path.rglob("*") if path.suffix in (".json", ".jsonl", ".html")]
+    assert [path for path in files if CONTROLS.search(path.read_bytes())] == []
+
+
+@pytest.mark.parametrize("columns", [60, 200])
+def test_a_terminal_gets_a_display_and_a_summary(tmp_path: Path, columns: int) -> None:
+    """What is at work comes and goes, what has ended stays, and the end says why something failed and what to do."""
+    seen = run_at_terminal(*batch(tmp_path), columns=columns, program=WITHOUT_TENSORFLOW)
+    lines = seen.screen()
+    assert seen.code == 40
+    assert "starts TensorFlow" in seen.text
+    ended = [line[:8] for line in lines if line[0] in "✓✗" and " s " in line]
+    assert sorted(ended) == ["✓ good.p", "✗ bad.pb"]
+    assert any(re.match("artifact +status", line) for line in lines)
+    assert "✗ bad.pb  bad_input" in lines
+    assert "→ download the file itself" in seen.text.replace("\x1b[0m", "")
+    assert "1 published, 1 failed, exit code 40. All reports: " in " ".join(lines[-3:])
+
+
+def test_a_quiet_terminal_gets_no_display(tmp_path: Path) -> None:
+    """What failed, and the last line."""
+    seen = run_at_terminal(*batch(tmp_path), "-q", program=WITHOUT_TENSORFLOW)
+    assert seen.screen()[0] == "✗ bad.pb  bad_input"
+    assert "artifact" not in seen.text
+    assert "\x1b[?25l" not in seen.text
+
+
+def test_json_lines_are_not_torn_at_a_terminal(tmp_path: Path) -> None:
+    """Whoever asks for events gets events, and no display between them."""
+    seen = run_at_terminal(*batch(tmp_path), "--log-format", "json", program=WITHOUT_TENSORFLOW)
+    assert [json.loads(line)["event"] for line in seen.text.splitlines()][-1] == "run_ended"
+
+
+def test_an_interrupt_leaves_the_terminal_clean(tmp_path: Path) -> None:
+    """The cursor is shown, the picture is gone, and the last line says how it ended."""
+    put(tmp_path / "in", "hang.pb")
+    arguments = ("run", "--source", str(tmp_path / "in"), "--dest", str(tmp_path / "out"), "--grace-s", "2")
+    seen = run_at_terminal(*arguments, program=WITHOUT_TENSORFLOW, interrupt_at="convert")
+    assert seen.code == 75
+    assert seen.text.count("\x1b[?25l") <= seen.text.count("\x1b[?25h")
+    assert not any("at work" in line for line in seen.screen())
+    assert "exit code 75" in " ".join(seen.screen()[-2:])
 
 
 @pytest.mark.parametrize("arguments", [(), ("--log-format", "json")])
@@ -185,7 +276,7 @@ def test_bug_is_told_in_one_event_with_code_70(
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(running, "run", run)
-    monkeypatch.setattr(ending, "configure", lambda *_: None)
+    monkeypatch.setattr(ending, "configure", lambda *_, **__: None)
     monkeypatch.setattr(ending.log, "exception", lambda _: None)
     assert cli.app.main(["run", "--log-format", "text"], standalone_mode=False) == 70
     assert capsys.readouterr().err == "internal: ZeroDivisionError: division by zero; please report it with the log\n"
@@ -196,7 +287,7 @@ def test_exit_code_is_the_summarys(monkeypatch: pytest.MonkeyPatch) -> None:
     reports: tuple[ArtifactReport, ...] = ()
     summary = RunSummary(run="r", shard_index=0, shard_count=1, exit_code=47, wall_s=0.0, reports=reports)
     monkeypatch.setattr(running, "run", lambda *_: summary)
-    monkeypatch.setattr(ending, "configure", lambda *_: None)
+    monkeypatch.setattr(ending, "configure", lambda *_, **__: None)
     monkeypatch.setattr("sys.argv", ["job", "run"])
     monkeypatch.setattr(cli, "leave", sys.exit)  # which leaves pytest alive
     with pytest.raises(SystemExit) as caught:

@@ -1,5 +1,6 @@
 """The built image does the whole job in a sandbox: read-only root, no capability, no network, uid 10001."""
 
+import json
 import os
 import re
 import shutil
@@ -7,12 +8,16 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 MODELS = ("resnet50_checkpoint", "resnet50_frozen_pb", "resnet50_saved_model")
 IMAGE = os.environ.get("TF1LIFT_TEST_IMAGE", "")
+SBOM = os.environ.get("TF1LIFT_TEST_SBOM", "")
+OCI = "org.opencontainers.image."
+CONFIGURATION = ROOT / "scripts/containers.conf"
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,6 +62,77 @@ def commits(folder: Path) -> list[str]:
 def converted(data: Path) -> "subprocess.CompletedProcess[str]":
     """A run over the three models."""
     return run(data, "run", "--source", "/data/in", "--dest", "/data/out")
+
+
+@pytest.fixture(scope="module")
+def sbom() -> Any:
+    """What the image says that it is made of."""
+    return json.loads(within("cat", "/opt/sbom.cdx.json"))
+
+
+def within(*command: str) -> str:
+    """Return what a command prints in the image, in place of the job."""
+    arguments = ["run", "--rm", "--network", "none", "--entrypoint", command[0], IMAGE, *command[1:]]
+    return engine(*arguments)
+
+
+def engine(*arguments: str) -> str:
+    """Return what Docker or else Podman says, as scripts/run-image chooses."""
+    has_docker = subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0  # noqa: S607 - either
+    environment = os.environ | ({} if Path("/run/systemd/system").exists() else {"CONTAINERS_CONF": str(CONFIGURATION)})
+    command = ["docker" if has_docker else "podman", *arguments]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_image_is_as_large_as_the_docs_say() -> None:
+    """At most 5 % more than the stated size: whoever makes it larger says so there; much less would be news, too."""
+    (stated,) = re.findall(r"^\| cpu \| ([0-9.]+) \|", (ROOT / "docs/image.md").read_text(), re.MULTILINE)
+    size_gb = int(engine("image", "inspect", "--format", "{{.Size}}", IMAGE)) / 1e9
+    assert 0.8 * float(stated) <= size_gb <= 1.05 * float(stated)
+
+
+def test_the_labels_say_what_the_image_is() -> None:
+    """Those of the OCI image specification, each with what it is for; where its source is, is told by who builds it."""
+    (labels,) = json.loads(engine("image", "inspect", "--format", "[{{json .Config.Labels}}]", IMAGE))
+    said = {name.removeprefix(OCI): text for name, text in labels.items() if name.startswith(OCI)}
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    assert (said["title"], said["licenses"], said["version"]) == ("tf1lift", "Apache-2.0", version[1])
+    assert said["description"]
+    assert said["base.name"].startswith("docker.io/library/python:")
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", said["base.digest"])
+    assert re.fullmatch(r"[0-9a-f]{40}|", said["revision"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|", said["created"])
+    assert bool(said["created"]) == bool(said["revision"])
+    assert "source" in said
+
+
+def test_the_sbom_lists_every_python_package(sbom: Any) -> None:
+    """What Python finds in the image is in the list, with the same versions, and nothing of the build is."""
+    program = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
+    there = {package.lower().replace("_", "-") for package in within("python", "-c", program).split()}
+    listed = {f"{one['name']}=={one['version']}".lower().replace("_", "-") for one in packages(sbom, "pkg:pypi/")}
+    main = sbom["metadata"]["component"]
+    assert listed | {f"{main['name']}=={main['version']}"} == there
+    assert not [name for name in listed if name.startswith(("hatchling", "cyclonedx", "pip=="))]
+
+
+def test_the_sbom_lists_every_debian_package(sbom: Any) -> None:
+    """And so is what Debian has installed, and the interpreter."""
+    there = set(within("dpkg-query", "-W", "-f", "${Package}==${Version}\n").split())
+    assert {f"{one['name']}=={one['version']}" for one in packages(sbom, "pkg:deb/debian/")} == there
+    assert [one["name"] for one in packages(sbom, "pkg:generic/")] == ["python"]
+
+
+@pytest.mark.skipif(not SBOM, reason="TF1LIFT_TEST_SBOM names no file; scripts/test-image writes one")
+def test_the_sbom_beside_the_image_is_the_one_inside(sbom: Any) -> None:
+    """``scripts/build-image --sbom FILE`` writes what the image holds."""
+    assert json.loads(Path(SBOM).read_text()) == sbom
+
+
+def packages(sbom: Any, kind: str) -> list[dict[str, str]]:
+    """Return the components whose package URL begins so."""
+    return [one for one in sbom["components"] if one["purl"].startswith(kind)]
 
 
 def test_the_entrypoint_is_the_job(data: Path) -> None:

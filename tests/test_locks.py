@@ -8,8 +8,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = {"build": [], "cpu": ["cpu"], "gpu": ["gpu"], "dev": ["cpu", "dev"]}
-"""Which extras of pyproject.toml are in requirements-NAME.lock; build holds what makes the wheel and nothing else."""
+EXTRAS = {"build": [], "sbom": [], "cpu": ["cpu"], "gpu": ["gpu"], "dev": ["cpu", "dev"]}
+"""Which extras of pyproject.toml are in requirements-NAME.lock.
+
+build holds what makes the wheel and nothing else, and sbom what lists the image's contents.
+"""
 
 
 def text_of(lock: str) -> str:
@@ -42,7 +45,8 @@ def test_a_lock_holds_what_pyproject_asks_for(lock: str) -> None:
     tomllib = pytest.importorskip("tomllib", reason="reading TOML came with Python 3.11")
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = pyproject["project"]
-    wanted = pyproject["build-system"]["requires"] if lock == "build" else list(project["dependencies"])
+    alone = {"build": pyproject["build-system"]["requires"], "sbom": pyproject["dependency-groups"]["sbom"]}
+    wanted = list(alone.get(lock, project["dependencies"]))
     wanted += [name for extra in EXTRAS[lock] for name in project["optional-dependencies"][extra]]
     pinned = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins(lock)}
     for requirement in map(Requirement, wanted):

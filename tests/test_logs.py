@@ -86,6 +86,7 @@ def test_events_are_text_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     logs.configure("auto")
     structlog.get_logger().info("artifact_found", artifact="resnet")
     assert "artifact_found" in terminal.getvalue()
@@ -110,6 +111,39 @@ def test_format_can_be_forced(stderr: Written) -> None:
     structlog.get_logger().info("artifact_found", artifact="resnet")
     assert "artifact=resnet" in stderr.text()
     assert "\x1b" not in stderr.text()
+
+
+def test_quiet_logs_are_errors(stderr: Written, tmp_path: Path) -> None:
+    """Nothing else is told, and everything is written into an artifact's log."""
+    logs.configure("auto", is_quiet=True)
+    log = structlog.get_logger()
+    with logs.capture(tmp_path / "log.jsonl", artifact="a"):
+        log.info("artifact_started")
+        log.warning("stage_retried")
+        log.error("artifact_failed")
+    assert [event["event"] for event in stderr.events()] == ["artifact_failed"]
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(("log_format", "told"), [("text", 1), ("json", 2)])
+def test_what_a_display_tells_is_not_logged_for_people(stderr: Written, log_format: Any, told: int) -> None:
+    """Machines get every event."""
+    logs.configure(log_format, displayed={"stage_ended"})
+    structlog.get_logger().info("stage_ended")
+    structlog.get_logger().info("artifact_started")
+    assert len(stderr.text().splitlines()) == told
+
+
+def test_a_dumb_terminal_gets_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would show them as characters."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    logs.configure("auto")
+    structlog.get_logger().info("artifact_found", artifact="resnet")
+    assert "artifact=resnet" in terminal.getvalue()
+    assert "\x1b" not in terminal.getvalue()
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])

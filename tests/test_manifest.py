@@ -92,6 +92,7 @@ def test_list_of_tensors_is_keyed_by_their_last_parts() -> None:
         ("artifacts: {a", 1, "no YAML"),
         ("artifacts:\n- match: x\n  tolerence: 1", 3, "did you mean 'tolerance'?"),
         ("artifacts:\n- match: x\n  colour: 1", 3, "the keys are match, tags"),
+        ("artifacts:\n- match: x\n  batch_norm: inferense", 3, "found 'inferense'; did you mean 'inference'?"),
         ("artifacts:\n- match: x\n\n  match: y", 4, "twice"),
         ("artifacts:\n- tags: [a]", 2, "no 'match'"),
         ("artifacts:\n- match: ''", 2, "no 'match'"),

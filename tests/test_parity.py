@@ -1,10 +1,13 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from job import decades
 from job.parity import BFLOAT16_TOLERANCE, HALF_TOLERANCE, Comparison, compare, tolerance_for, worst
+from job.results import Decade, ErrorHistogram
 
 FLOATS = (np.float16, np.float32, np.float64, np.complex64, np.complex128)
 WHOLES = (np.bool_, np.int8, np.int32, np.int64, np.uint8, np.uint64)
@@ -241,9 +244,56 @@ def sampled(*errors: float) -> Sequence[Comparison]:
 
 
 def test_worst_takes_the_worst_sample() -> None:
-    """Figures, index and reason are those of the sample that is furthest off."""
-    comparisons = sampled(0.0, 0.5, 0.25)
-    assert worst(comparisons) == comparisons[1]
+    """Figures, index, reason and name are those of the sample that is furthest off."""
+    comparisons = [replace(one, sample=name) for one, name in zip(sampled(0.0, 0.5, 0.25), "abc", strict=True)]
+    found = worst(comparisons)
+    assert found.sample == "b"
+    assert replace(found, histogram=comparisons[1].histogram) == comparisons[1]
+
+
+def test_worst_counts_the_elements_of_every_sample() -> None:
+    """The histogram is of all samples together, and not of the worst alone."""
+    tenths = Decade(exponent=-1, count=2)
+    assert worst(sampled(0.0, 0.5, 0.25)).histogram == ErrorHistogram(equal=4, decades=(tenths,))
+
+
+def test_elements_are_counted_by_decade_of_the_scale() -> None:
+    """Of a scale of 2: equal, 5e-7, 0.05 and 0.5 of it off; whatever is NaN on one side has no measure."""
+    found = compare(floats([2, 1, 1, 1, 1]), floats([2, 1.000001, 1.1, 2, np.nan]), tolerance=1).histogram
+    decades = tuple(Decade(exponent=exponent, count=1) for exponent in (-7, -2, -1))
+    assert found == ErrorHistogram(equal=1, decades=decades, unequal=1)
+    assert found.elements == 5
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64])
+def test_every_element_is_in_one_place_of_the_histogram(dtype: Any) -> None:
+    """Random errors of many sizes, infinities and zeros: none is lost, and the decade of the largest is the last."""
+    drawn = np.random.default_rng(0)
+    baseline = drawn.normal(size=(50, 40)).astype(dtype)
+    candidate = (baseline * (1 + drawn.choice([0, 1e-3, 1e-2], size=baseline.shape))).astype(dtype)
+    baseline[0, 0] = np.inf
+    found = compare(baseline, candidate, tolerance=1)
+    assert found.histogram.elements == baseline.size
+    assert found.histogram.unequal == 1
+    assert found.relative is not None
+    assert found.histogram.decades[-1].exponent == np.floor(np.log10(found.relative))
+
+
+def test_a_baseline_of_zeros_has_its_errors_counted() -> None:
+    """Where there is no scale any deviation is as far off as can be; the smallest of all are none."""
+    found = compare(floats([0, 0, 0]), floats([0, 1e-40, 1e-3]), tolerance=1).histogram
+    assert found == ErrorHistogram(equal=2, decades=(Decade(exponent=decades.HIGHEST, count=1),))
+
+
+def test_whole_numbers_and_text_are_equal_or_not() -> None:
+    """They have no scale, so that they fall into no decade."""
+    assert compare(np.array([1, 2]), np.array([1, 3]), tolerance=1).histogram == ErrorHistogram(equal=1, unequal=1)
+    assert compare(strings("a", "b"), strings("a", "c"), tolerance=1).histogram == ErrorHistogram(equal=1, unequal=1)
+
+
+def test_what_cannot_be_compared_has_an_empty_histogram() -> None:
+    """Other shapes have no values to hold against each other."""
+    assert compare(floats([1]), floats([1, 2]), tolerance=1).histogram.elements == 0
 
 
 def test_worst_of_each_figure_counts() -> None:

@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 from job import pipeline, publishing, running
 from job.errors import Denied, DeviceError, Interrupted, JobError, LocalIOError, NoInput, StorageError, UsageError
 from job.manifest import Manifest
-from job.pipeline import Workshop
 from job.preparing import check_apart, check_writable, options_of, read_manifest
 from job.records import Artifact, ArtifactOptions, ArtifactReport, Format, TargetTf
 from job.settings import Settings
 from job.storage.local import LocalStorage
+from job.workshop import Workshop
 from tests.fakes import ends, put, run_here, use_fake_stages
 from tests.jobs import await_worker
 from tests.sources import GRAPH_DEF, HTML, MemoryStorage

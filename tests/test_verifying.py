@@ -75,6 +75,11 @@ def cut_pointer(store: Storage) -> None:
     store.replace(f"{NAME}/latest.json", b"{")
 
 
+def misdirect(store: Storage) -> None:
+    text = store.read(f"{NAME}/latest.json")
+    store.replace(f"{NAME}/latest.json", text.replace(b"/saved_model", b"/saved_modle"))
+
+
 def mislead(store: Storage) -> None:
     text = store.read(f"{NAME}/latest.json")
     store.replace(f"{NAME}/latest.json", text.replace(ONE.encode(), TWO.encode()))
@@ -91,7 +96,8 @@ def mislead(store: Storage) -> None:
         (empty_list, "the commit is damaged"),
         (lose_commit, f"names attempt {ONE}, which no commit lists"),
         (cut_pointer, "the pointer is damaged"),
-        (mislead, f"names attempt {TWO}, which no commit lists"),
+        (mislead, f"names attempt {TWO}, which no commit lists; `run` on the same source sets it again"),
+        (misdirect, f"/{ONE}/saved_modle and not to"),
     ],
 )
 def test_what_is_not_as_it_was_published_is_code_45(uri: str, damage: Callable[[Storage], None], said: str) -> None:
@@ -106,6 +112,17 @@ def test_what_is_not_as_it_was_published_is_code_45(uri: str, damage: Callable[[
     assert said in problems[0]
     assert [event["artifact"] for event in events if event["event"] == "commit_verified"][-1] == "zoo/bert"
     assert events[-1]["damaged"] == len([event for event in events if event["event"] == "commit_damaged"])
+
+
+def test_a_missing_pointer_is_told_and_is_no_damage(uri: str) -> None:
+    """The writer may have died before it: the commit is whole, and the line says what sets the pointer."""
+    store = open_storage(uri)
+    publish_one(store)
+    store.delete(f"{NAME}/latest.json")
+    code, events = verified(uri)
+    assert code == 0
+    (said,) = (event for event in events if event["event"] == "latest_missing")
+    assert (said["artifact"], said["remedy"]) == (NAME, "`run` on the same source sets it again")
 
 
 def test_a_file_that_cannot_be_read_is_no_published_one(tmp_path: Path) -> None:

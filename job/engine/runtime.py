@@ -44,14 +44,14 @@ def prove_gpu() -> str:
     """Place an op on the first GPU and return the GPU's name.
 
     Raises `DeviceError` where none is listed or the op ran elsewhere: TensorFlow since 2.18
-    runs on the CPU without a word where a CUDA library is missing (symptom 32).
+    runs on the CPU without a word where a CUDA library is missing (symptom 32). The supervisor,
+    which sees the machine, says what to do.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         raise DeviceError(
             f"TensorFlow {tf.__version__} sees no GPU",
             where=f"built for CUDA {tf.sysconfig.get_build_info().get('cuda_version', 'none')}",
-            remedy="run with --gpus all and a current driver, or choose --device cpu",
         )
     try:
         with tf.device("/GPU:0"):

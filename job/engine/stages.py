@@ -17,6 +17,7 @@ from job.engine.source_graph import SourceGraph
 from job.engine.structure import blaming
 from job.engine.target.conforming import with_target
 from job.engine.variants.making import make_variants
+from job.engine.warming_up import warm_up
 from job.errors import JobError
 from job.records import ConvertResult, DeviceReport, Format, KerasResult, SourceSummary
 from job.requests import (
@@ -28,6 +29,7 @@ from job.requests import (
     RaceRequest,
     SourceRequest,
     VerifyRequest,
+    WarmUpRequest,
 )
 
 
@@ -115,6 +117,7 @@ STAGES: Final[dict[str, Stage]] = {
     "verify": Stage(VerifyRequest, verify),
     "write_keras": Stage(KerasRequest, write_keras),
     "verify_keras": Stage(KerasRequest, verify_keras),
+    "warm_up": Stage(WarmUpRequest, warm_up),
     "make_variants": Stage(MakeVariantsRequest, make_variants),
     "race": Stage(RaceRequest, race),
     "benchmark": Stage(BenchmarkRequest, benchmark),

@@ -13,9 +13,11 @@ from job.requests import (
     RaceRequest,
     SourceRequest,
     VerifyRequest,
+    WarmUpRequest,
 )
 from job.sandbox.confinement import Confinement, Sandbox
 from job.user_function import is_scheme, parse_user_function
+from job.warm_up import FILE
 
 
 def confinement_of(stage: str, request: object, *, scratch: Path, sandbox: Sandbox, on_gpu: bool) -> Confinement:
@@ -38,7 +40,7 @@ def _reads(request: object) -> Iterator[str]:
     if isinstance(source, SourceRequest):
         yield source.directory
         yield from _of_the_user(source.options)
-    if isinstance(request, (VerifyRequest, BenchmarkRequest, MakeVariantsRequest)):
+    if isinstance(request, (VerifyRequest, WarmUpRequest, BenchmarkRequest, MakeVariantsRequest)):
         yield request.saved_model
     if isinstance(request, MakeVariantsRequest):
         yield from _libraries(request.options)
@@ -46,7 +48,7 @@ def _reads(request: object) -> Iterator[str]:
         yield request.fast
     if isinstance(request, RaceRequest):
         yield from request.saved_models.values()
-    if isinstance(request, (VerifyRequest, KerasRequest)) and request.reference:
+    if isinstance(request, (VerifyRequest, KerasRequest, WarmUpRequest)) and request.reference:
         yield str(Path(request.reference).parent)
     if isinstance(request, KerasRequest):
         yield str(Path(request.file).parent)
@@ -71,5 +73,7 @@ def _writes(stage: str, request: object) -> Iterator[str]:
         yield request.directory
     if isinstance(request, VerifyRequest) and request.mode == "exact" and request.reference and not request.precision:
         yield str(Path(request.reference).parent)
+    if isinstance(request, WarmUpRequest):
+        yield str(Path(request.saved_model, FILE).parent)
     if isinstance(request, KerasRequest) and stage == "write_keras":
         yield str(Path(request.file).parent)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,10 @@ log = structlog.get_logger()
 TIMEOUT_S: Final = 30
 PASSED_ON: Final = ("PATH", "HOME", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 REMEDY: Final = (
-    "run on Linux 5.19 or newer with Landlock enabled and let the container's seccomp profile allow landlock_* and "
-    "seccomp, or accept less with --sandbox best-effort"
+    f"this is {platform.system()}: run the image, or accept less with --sandbox best-effort"
+    if sys.platform != "linux"
+    else "run on Linux 5.19 or newer with Landlock enabled and let the container's seccomp profile allow landlock_* "
+    "and seccomp, or accept less with --sandbox best-effort"
 )
 
 

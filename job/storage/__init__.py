@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from job.errors import NoInput, UsageError
+from job.errors import JobError, NoInput, UsageError
+from job.nearest import nearest
 from job.storage.base import Storage
+from job.storage.elsewhere import SUPPORTED, check_path, mount_missing, unknown
 from job.storage.keys import EVERYTHING, Selection, belonging_to
 from job.storage.local import LocalStorage
 
@@ -41,19 +43,34 @@ def open_source(uri: str) -> Storage:
         single = _open(parent or slash or ".", belonging_to(name))
         if _lists_something(single):
             return single
-    raise NoInput("there is nothing at the source", where=uri, remedy="name a prefix or an artifact that exists")
+    remedy = _question(uri) or mount_missing(uri) or "name a prefix or an artifact that exists"
+    raise NoInput("there is nothing at the source", where=uri, remedy=remedy)
+
+
+def _question(uri: str) -> str:
+    """Ask whether what lies beside the place was meant; empty where nothing is like it, or the store does not say."""
+    parent, slash, name = uri.rstrip("/").rpartition("/")
+    if not name or parent.endswith(":/"):
+        return ""
+    try:
+        beside = open_storage(parent or slash or ".").children()
+        close = nearest(name, () if name in beside else beside)
+    except JobError:
+        return ""
+    return f"did you mean {parent}{slash}{close[0]}?" if close else ""
 
 
 def _open(uri: str, selection: Selection) -> Storage:
     scheme = uri.partition("://")[0] if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", uri) else ""
     if not uri:
-        raise UsageError("a URI is empty", remedy=_SUPPORTED)
+        raise UsageError("a URI is empty", remedy=SUPPORTED)
     if scheme not in STORES:
-        raise UsageError(f"{scheme}:// is no store that we know", where=uri, remedy=_SUPPORTED)
+        raise unknown(scheme, uri)
     return STORES[scheme](uri, selection)
 
 
 def _open_path(uri: str, selection: Selection) -> Storage:
+    check_path(uri)
     return LocalStorage(Path(uri), selection)
 
 
@@ -78,8 +95,6 @@ STORES: Final[Mapping[str, Callable[[str, Selection], Storage]]] = {
     "file": _open_file,
     "s3": _open_s3,
 }
-
-_SUPPORTED: Final = "use a path, file:///path or s3://bucket/prefix; other clouds speak S3 too: AWS_ENDPOINT_URL_S3"
 
 
 def _lists_something(store: Storage) -> bool:

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from job.records import Digest, StoredObject
+
+MOST_CHILDREN: Final = 1000
+"""As many as S3 lists in one answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,9 @@ class Storage(Protocol):
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield every object whose key starts with `prefix`, sorted by key; nothing if there is none."""
+
+    def children(self) -> tuple[str, ...]:
+        """Return the names directly below the root, of a large one the first thousand: it takes one request."""
 
     def read(self, key: str, *, limit_bytes: int | None = None) -> bytes:
         """Return an object's first `limit_bytes` bytes, or all of it."""

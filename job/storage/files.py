@@ -48,6 +48,15 @@ def chunks_of(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
+def held_below(directory: Path) -> int:
+    """Return how many bytes there are in the files below a directory, half-written ones too, as far as can be seen."""
+    size_bytes = 0
+    for path in directory.rglob("*"):
+        with suppress(OSError):  # it was given its name meanwhile
+            size_bytes += path.lstat().st_size if path.is_file() else 0
+    return size_bytes
+
+
 def digest_of(path: Path, key: str) -> Digest:
     """Return the digest of a file of ours under the name `key`; raises `LocalIOError`."""
     with local_io(path):

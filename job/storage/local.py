@@ -10,10 +10,11 @@ from typing import Final
 
 from job.errors import BadInput, Denied, Refused
 from job.records import Digest, StoredObject
-from job.storage.base import Unfinished
+from job.storage.base import MOST_CHILDREN, Unfinished
 from job.storage.files import PART_PREFIX, alone, chunks_of, drain, local_io, place_new, save
 from job.storage.holes import check_written
 from job.storage.keys import EVERYTHING, Selection, plain
+from job.storage.outgoing import noting
 
 _TRIES: Final = 4  # the first, and three more where the file changes meanwhile
 
@@ -30,6 +31,11 @@ class LocalStorage:
         self._root = root
         self._selection = selection
 
+    @property
+    def root(self) -> Path:
+        """Return the directory: there, what lies in several files can be given its name in one step."""
+        return self._root
+
     def supports_create_only(self) -> bool:
         """See `Storage`; links and exclusive opening are create-only everywhere."""
         with local_io(self._root):
@@ -44,6 +50,10 @@ class LocalStorage:
         for stored in _walk(start, f"{directory}/" if directory else "", narrow):
             if stored.key.startswith(prefix) and self._selection.has(stored.key):
                 yield stored
+
+    def children(self) -> tuple[str, ...]:
+        """See `Storage`."""
+        return tuple(entry.name for entry in _entries(self._root)[:MOST_CHILDREN])
 
     def read(self, key: str, *, limit_bytes: int | None = None) -> bytes:
         """See `Storage`."""
@@ -73,7 +83,7 @@ class LocalStorage:
     def upload(self, path: Path, key: str) -> None:
         """See `Storage`."""
         with local_io(path):
-            save(self._root / plain(key), chunks_of(path), key=key)
+            save(self._root / plain(key), noting(path, chunks_of(path)), key=key)
 
     def create(self, key: str, data: bytes) -> bool:
         """See `Storage`."""

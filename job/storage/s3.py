@@ -7,7 +7,7 @@ The endpoint, region, credentials and addressing style are boto3's own business 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -26,9 +26,10 @@ from job.storage.bodies import Body, Changed, Restarts
 from job.storage.checksums import Damaged
 from job.storage.files import drain, local_io, save
 from job.storage.keys import EVERYTHING, Selection, plain
+from job.storage.outgoing import note_sent
 from job.storage.s3_client import Connection
 from job.storage.s3_errors import code_of, status_of, translated
-from job.storage.s3_listing import listed
+from job.storage.s3_listing import children, listed
 
 Result = TypeVar("Result")
 
@@ -69,6 +70,11 @@ class S3Storage:
                 if stored.key.startswith(prefix) and self._selection.has(stored.key):
                     yield stored
 
+    def children(self) -> tuple[str, ...]:
+        """See `Storage`."""
+        with self._errors("ListBucket", ""):
+            return children(self._connection, self._bucket, self._root)
+
     def read(self, key: str, *, limit_bytes: int | None = None) -> bytes:
         """See `Storage`."""
         data, _ = self._fetch(StoredObject(key=key, size_bytes=0), b"".join, limit_bytes=limit_bytes)
@@ -96,7 +102,7 @@ class S3Storage:
 
     def _send(self, client: Any, path: Path, key: str) -> None:
         with TransferManager(client, _TRANSFERS) as transfers:
-            transfers.upload(str(path), self._bucket, key, subscribers=[_GiveUp()]).result()
+            transfers.upload(str(path), self._bucket, key, subscribers=[_Watch(path)]).result()
 
     def create(self, key: str, data: bytes) -> bool:
         """See `Storage`; where the store overwrites whatever we ask, a look before it has to do."""
@@ -207,15 +213,21 @@ class S3Storage:
         return Body(get, self._budget, stored, limit_bytes)
 
     def _errors(self, action: str, key: str) -> AbstractContextManager[None]:
-        return translated(action, lambda: self._where(key), self._budget.told)
+        near = partial(self._connection.nearest_bucket, self._bucket)
+        return translated(action, lambda: self._where(key), self._budget.told, near)
 
     def _where(self, key: str) -> str:
         return self._connection.where(key)
 
 
-class _GiveUp(BaseSubscriber):  # type: ignore[misc]  # s3transfer says nothing of its types
-    """Gives an upload up, and the parts of it that the store holds, once the job drops what is at work."""
+class _Watch(BaseSubscriber):  # type: ignore[misc]  # s3transfer says nothing of its types
+    """Notes what has gone out; gives an upload up, with the parts that the store holds, once the job drops its work."""
 
-    def on_progress(self, future: TransferFuture, **_: object) -> None:
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def on_progress(self, future: TransferFuture, bytes_transferred: int, **_: object) -> None:
+        note_sent(self._path, bytes_transferred)
         if STOPPING.is_set():
             future.cancel()

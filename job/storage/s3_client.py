@@ -20,6 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 
 from job.errors import UsageError
+from job.nearest import nearest
 from job.storage.keys import printable
 from job.storage.retrying import RetryBudget, pause
 from job.storage.s3_errors import EXPIRED, SKEWED, code_of, skew_of
@@ -69,6 +70,14 @@ class Connection:
                 raise
             self._renew(client, error)
         return use(self.client)
+
+    def nearest_bucket(self, name: str) -> str:
+        """Return the bucket whose name is most like this one; empty where none is, or where we may not list them."""
+        try:
+            known = self.client.list_buckets().get("Buckets", ())
+        except (BotoCoreError, ClientError):
+            return ""
+        return next(iter(nearest(name, (one["Name"] for one in known))), "")
 
     def where(self, key: str) -> str:
         """Return for a message where an object is."""

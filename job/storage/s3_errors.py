@@ -17,14 +17,19 @@ Told = tuple[type[JobError], str, str]
 
 _NEW_CREDENTIALS: Final = "renew the credentials; those of a role are renewed by boto3 itself"
 _ALLOW: Final = "allow s3:{action} there, or use other credentials"
-_REGION: Final = "set AWS_REGION to the bucket's region"
+_REGION: Final = "set AWS_REGION{region}"
 _NO_KEY: Final = "allow kms:{kms} for the key that it is encrypted with, or enable that key"
 
 EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 SKEWED: Final = "RequestTimeTooSkewed"
 
+_NO_BUCKET: Final[Told] = (
+    Denied,
+    "the bucket does not exist",
+    "{bucket}create it, or check its name and AWS_ENDPOINT_URL_S3",
+)
 _ANSWERS: Final[dict[str, Told]] = {
-    "NoSuchBucket": (Denied, "the bucket does not exist", "create it, or check its name and AWS_ENDPOINT_URL_S3"),
+    "NoSuchBucket": _NO_BUCKET,
     **dict.fromkeys(EXPIRED, (CredentialsExpired, "the credentials have expired", _NEW_CREDENTIALS)),
     "InvalidAccessKeyId": (Denied, "the store does not know the access key", "check AWS_ACCESS_KEY_ID"),
     "SignatureDoesNotMatch": (Denied, "the secret key is wrong", "check AWS_SECRET_ACCESS_KEY"),
@@ -34,7 +39,12 @@ _ANSWERS: Final[dict[str, Told]] = {
     "AuthorizationHeaderMalformed": (Denied, "the bucket is in another region", _REGION),
     "IllegalLocationConstraintException": (Denied, "the bucket is in another region", _REGION),
     "301": (Denied, "the bucket is in another region", _REGION),
-    "404": (Denied, "the bucket does not exist", "create it, or check its name and AWS_ENDPOINT_URL_S3"),
+    "400": (
+        Denied,
+        "the endpoint does not understand the request",
+        "write https:// in AWS_ENDPOINT_URL_S3 if it speaks TLS, or check that an S3 server answers there",
+    ),
+    "404": _NO_BUCKET,
 }
 _OBJECT_ANSWERS: Final[dict[str, Told]] = {
     "NoSuchKey": (BadInput, "the object is not there", "check its key, or whether it was deleted meanwhile"),
@@ -59,6 +69,14 @@ _SILENCE: Final[tuple[tuple[tuple[type[BotoCoreError], ...], Told], ...]] = (
     ),
     ((exceptions.ConnectionClosedError,), (StorageError, "the connection was closed before an answer", "try again")),
     (
+        (exceptions.SSLError,),
+        (
+            StorageError,
+            "the endpoint cannot be reached by TLS",
+            "write http:// in AWS_ENDPOINT_URL_S3 if it speaks none, or set AWS_CA_BUNDLE to its authority's file",
+        ),
+    ),
+    (
         (exceptions.ConnectionError, exceptions.HTTPClientError),
         (StorageError, "the endpoint cannot be reached", "check AWS_ENDPOINT_URL_S3 and the network"),
     ),
@@ -68,22 +86,25 @@ _SILENCE: Final[tuple[tuple[tuple[type[BotoCoreError], ...], Told], ...]] = (
 
 
 @contextmanager
-def translated(action: str, where: Callable[[], str], met: Callable[[], str] = str) -> Iterator[None]:
+def translated(
+    action: str, where: Callable[[], str], met: Callable[[], str] = str, nearest_bucket: Callable[[], str] = str
+) -> Iterator[None]:
     """Raise what botocore raises as a `JobError`.
 
-    `action` is the permission's name without ``s3:``; `met` says what else the job has met in the store.
+    `action` is the permission's name without ``s3:``; `met` says what else the job has met in the store, and
+    `nearest_bucket` which bucket there is whose name is like the one that is not.
     """
     try:
         yield
     except ClientError as error:
-        raise _job_error(_told_by(error, action), action, where(), _said(error), met) from error
+        raise _job_error(_worded(error, action, nearest_bucket), where(), _said(error), met) from error
     except CancelledError as error:
         raise Interrupted("the transfer was given up", where=where(), remedy="run again") from error
     except RetriesExceededError as error:
         raise StorageError(f"the transfer failed ({error})", where=where(), remedy="try again") from error
     except BotoCoreError as error:
         told = next(told for kinds, told in _SILENCE if isinstance(error, kinds))
-        raise _job_error(told, action, where(), _reason(error), met) from error
+        raise _job_error(told, where(), _reason(error), met) from error
 
 
 def code_of(error: ClientError) -> str:
@@ -105,12 +126,22 @@ def skew_of(error: ClientError) -> float | None:
     return round((datetime.now(timezone.utc) - answered).total_seconds(), 0)
 
 
-def _job_error(told: Told, action: str, where: str, said: str, met: Callable[[], str]) -> JobError:
+def _job_error(told: Told, where: str, said: str, met: Callable[[], str]) -> JobError:
     kind, what, remedy = told
     history = f"; in this run: {met()}" if kind is StorageError and met() else ""
-    kms = "Decrypt" if action == "GetObject" else "GenerateDataKey"
-    remedy = remedy.format(action=action, kms=kms)
-    return kind(f"{what.format(action=action)} ({said}){history}", where=where, remedy=remedy)
+    return kind(f"{what} ({said}){history}", where=where, remedy=remedy)
+
+
+def _worded(error: ClientError, action: str, nearest_bucket: Callable[[], str]) -> Told:
+    kind, what, remedy = _told_by(error, action)
+    bucket, region = nearest_bucket() if "{bucket}" in remedy else "", _region_of(error)
+    said = {
+        "action": action,
+        "bucket": f"did you mean {bucket!r}? else " if bucket else "",
+        "kms": "Decrypt" if action == "GetObject" else "GenerateDataKey",
+        "region": f"={region}" if region else " to the bucket's region",
+    }
+    return kind, what.format_map(said), remedy.format_map(said)
 
 
 def _told_by(error: ClientError, action: str) -> Told:
@@ -127,11 +158,16 @@ def _told_by(error: ClientError, action: str) -> Told:
 
 
 def _said(error: ClientError) -> str:
-    """Return the store's own words: its code, its message, and the right region where it names one."""
+    """Return the store's own words: its code and its message."""
     told = error.response.get("Error", {})
-    region = told.get("Region") or _headers_of(error).get("x-amz-bucket-region", "")
-    said = (code_of(error), str(told.get("Message", ""))[:200], region, _skew_told(error))
+    said = (code_of(error), str(told.get("Message", ""))[:200], _skew_told(error))
     return ", ".join(part for part in said if part)
+
+
+def _region_of(error: ClientError) -> str:
+    """Return the right region where the store names it."""
+    told = error.response.get("Error", {}).get("Region") or _headers_of(error).get("x-amz-bucket-region", "")
+    return str(told)
 
 
 def _skew_told(error: ClientError) -> str:

@@ -26,6 +26,14 @@ def listed(connection: Connection, bucket: str, root: str, prefix: str) -> Itera
                 )
 
 
+def children(connection: Connection, bucket: str, root: str) -> tuple[str, ...]:
+    """Return the names directly below `root`, as many as one answer holds; raises `ClientError`."""
+    page = next(_pages(connection, {"Bucket": bucket, "Prefix": root, "Delimiter": "/"}))
+    directories = [one["Prefix"] for one in page.get("CommonPrefixes", ())]
+    keys = (*directories, *(one["Key"] for one in page.get("Contents", ())))
+    return tuple(name for key in keys if (name := key.removeprefix(root).rstrip("/")))
+
+
 def _pages(connection: Connection, asked: dict[str, str]) -> Iterator[Any]:
     """Yield the answers; each is asked for by itself, so that credentials may expire between two."""
     following = ""

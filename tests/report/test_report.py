@@ -1,74 +1,29 @@
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from job import wording
-from job.records import ArtifactReport, Finding, LeftAlone
-from job.report import SECTIONS, Section, render_html, render_index
+from job.records import ArtifactReport, Finding
+from job.report import SECTIONS, Section, render_html, render_index, verdict
 from job.results import TuningResult
 from tests import samples
-
-VOID = {"meta", "br", "input", "hr", "img", "link"}
-
-
-class Page(HTMLParser):
-    """The text of a page, the tags it is made of, and whether each is closed in its turn."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag."""
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Check that the innermost open tag is closed."""
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        """Note text that a reader sees."""
-        if "style" not in self._open and "title" not in self._open:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        """Return all text on one line."""
-        return " ".join(" ".join(self.words).split())
-
-
-def page(report: ArtifactReport) -> Page:
-    return Page(render_html(report))
-
-
-def links_of(seen: Page) -> Iterator[str | None]:
-    return (attributes["href"] for _, attributes in seen.tags if "href" in attributes)
+from tests.report.pages import Page, page
 
 
 @pytest.mark.parametrize("report", samples.REPORTS)
 def test_every_outcome_renders_with_the_verdict_first(report: ArtifactReport) -> None:
     """Below the name, the first sentence of any report is its verdict, and the HTML is well formed."""
-    seen = page(report)
-    verdict = seen.text.index(wording.headline(report))
-    assert seen.text.startswith(report.artifact.name)
-    assert all(verdict < seen.text.index(section.title) for section in SECTIONS if section.applies(report))
+    seen = page(report).text
+    assert seen.startswith(f"TensorFlow 1 to 2, report of one model {report.artifact.name} {verdict.sentence(report)}")
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 def test_every_section_of_a_full_report_says_something(section: Section) -> None:
     """Each section in the list applies to a full report and has a heading and more than that."""
     html = render_html(samples.PUBLISHED)
-    start = html.index(f'<section id="{section.name}">')
+    start = html.index(f'<section id="{section.name}"')
     words = Page(html[start : html.index("</section>", start) + len("</section>")]).text
     assert words.startswith(section.title)
     assert len(words) > len(section.title)
@@ -78,17 +33,26 @@ def test_every_section_of_a_full_report_says_something(section: Section) -> None
 def test_no_section_is_printed_empty(section: Section) -> None:
     """A section that does not apply leaves no heading behind."""
     for report in samples.REPORTS:
-        assert (f'<section id="{section.name}">' in render_html(report)) == section.applies(report)
+        assert (f'<section id="{section.name}"' in render_html(report)) == section.applies(report)
 
 
 @pytest.mark.parametrize("report", samples.REPORTS)
 def test_the_page_needs_nothing_but_itself(report: ArtifactReport) -> None:
     """No script, image, style sheet or font is fetched, and the page's own policy forbids it."""
     seen = page(report)
-    assert {tag for tag, _ in seen.tags} & {"script", "img", "link", "iframe", "object"} == set()
+    assert {tag for tag, _ in seen.tags} & {
+        "script",
+        "img",
+        "link",
+        "iframe",
+        "object",
+        "image",
+        "foreignobject",
+    } == set()
     assert not [attributes for _, attributes in seen.tags if "src" in attributes or "onclick" in attributes]
     assert re.search(r"url\(|@import", render_html(report)) is None
     assert "default-src 'none'" in render_html(report)
+    assert all((link["xlink:href"] or "").startswith("#") for link in seen.all("use"))
 
 
 def test_names_cannot_write_html() -> None:
@@ -113,7 +77,7 @@ def test_a_failure_says_what_where_and_what_to_do() -> None:
     """The error's parts and its exit code come first, and nothing says how to load a model that is not there."""
     text = page(samples.BROKEN).text
     assert (
-        "What the GraphDef is truncated at byte 1024 Where s3://models/broken/frozen.pb "
+        "Not published: the GraphDef is truncated at byte 1024. Where s3://models/broken/frozen.pb "
         "What to do upload it again Exit code 40 (bad_input), in stage convert"
     ) in text
     assert "saved_model.load" not in text
@@ -137,14 +101,6 @@ def test_the_verdict_leads_to_warnings() -> None:
     assert link not in render_html(replace(samples.PUBLISHED, summary=plain))
 
 
-def test_the_index_names_warnings() -> None:
-    """What a reader of the index should look into stands beside the artifact's name; mere notes do not."""
-    noted = replace(samples.SUMMARY, findings=(Finding(code="tags_chosen", cause="x"), *samples.SUMMARY.findings))
-    seen = Page(render_index([replace(samples.PUBLISHED, summary=noted)])).text
-    assert "102.4 MB training_switch published" in seen
-    assert "tags_chosen" not in seen
-
-
 def test_parity_shows_both_questions_apart() -> None:
     """The gate's figures and those of the model as run are two tables with their own headings."""
     text = page(samples.PUBLISHED).text
@@ -162,7 +118,7 @@ def test_parity_failure_names_the_place() -> None:
 
 def test_exact_types_have_no_tolerance() -> None:
     """Integers are compared exactly, and the table says so."""
-    row = re.search(r"classes.*?</tr>", render_html(samples.PUBLISHED).split('id="parity"')[1], re.DOTALL)
+    row = re.search(r"<code>classes</code> .*?</tr>", render_html(samples.PUBLISHED), re.DOTALL)
     assert row is not None
     assert ">exact<" in row.group()
 
@@ -186,7 +142,10 @@ def test_no_speed_is_printed_for_what_failed_parity(report: ArtifactReport) -> N
 def test_speed_has_interval_and_units() -> None:
     """Each batch size shows throughputs, latencies with their unit, and the ratio with its interval."""
     text = page(samples.PUBLISHED).text
-    assert "8 host TF1 graph 29.3 - 10.0 / 14.0 8 host saved_model 34.6 1.18x 1.15 to 1.21 10.0 / 14.0" in text
+    assert (
+        "8 host TF1 graph 29.3 28.7 to 29.6 - 10.0 / 14.0 "
+        "8 host saved_model 34.6 33.9 to 34.9 1.18x 1.15 to 1.21 10.0 / 14.0"
+    ) in text
     assert "Examples/s" in text
     assert "p50 / p99, ms" in text
     assert "Time to load, ms: TF1 graph 1,520, saved_model 2,810." in text
@@ -195,7 +154,7 @@ def test_speed_has_interval_and_units() -> None:
 def test_unstable_is_said_and_its_ratio_kept_back() -> None:
     """Batch 16 did not settle: its row says so and has no ratio, and a sentence explains it."""
     text = page(samples.PUBLISHED).text
-    assert "16 host saved_model 35.2 unstable" in text
+    assert "16 host saved_model 35.2 34.5 to 35.6 unstable" in text
     assert "1.07x" not in text
     assert "Batch 16, fed from host, is unstable: windows differ by more than 10 %." in text
 
@@ -203,7 +162,8 @@ def test_unstable_is_said_and_its_ratio_kept_back() -> None:
 def test_every_cell_is_labelled_for_a_narrow_screen() -> None:
     """Where a phone shows a row as a list, every cell of the table for speeds has the name of its column."""
     table = render_html(samples.PUBLISHED).split('id="speed"')[1].split("</table>")[0]
-    assert table.count("<td") == table.count("<td data-label=") == 6 * 2 * len(samples.BENCHMARK.measurements)
+    cells = 6 * 2 * len(samples.BENCHMARK.measurements)  # and the batch size, which heads its row
+    assert table.count("<td") == table.count('<td role="cell" data-label=') == cells
 
 
 def test_the_fast_variant_is_held_to_the_faithful_model() -> None:
@@ -213,7 +173,7 @@ def test_the_fast_variant_is_held_to_the_faithful_model() -> None:
     told = replace(samples.BENCHMARK, measurements=measurements)
     text = page(replace(samples.PUBLISHED, benchmark=told)).text
     assert "To TF1 (95 %) To saved_model (95 %) p50 / p99, ms" in text
-    assert "saved_model_fast 47.6 2.62x 2.59 to 2.65 2.00x (1.97 to 2.03) 10.0" in text
+    assert "saved_model_fast 47.6 46.6 to 48.1 2.62x 2.59 to 2.65 2.00x (1.97 to 2.03) 10.0" in text
     assert "3.00x" not in text
     assert "To saved_model" not in page(samples.PUBLISHED).text
 
@@ -226,37 +186,8 @@ def test_what_belongs_to_the_figures_is_told_beside_them() -> None:
     assert "saved_model 1.50 0.100 1.40 1.05x (1.02 to 1.08)" in text
     assert "GPU memory at most: TF1 graph 400.0 MB, saved_model 380.0 MB." in text
     assert "GPU, batch 8, fed from device: SM 1980 to 1980 MHz" in text
-    assert "saved_model 34.6 1.18x 1.15 to 1.21 - " in text  # calls that do not wait have no latency
+    assert "saved_model 34.6 33.9 to 34.9 1.18x 1.15 to 1.21 - " in text  # calls that do not wait have no latency
     assert "a note" in text
-
-
-def test_the_index_lists_every_artifact() -> None:
-    """Status, error and ratio of each, counts of outcomes, and the reason of each failure."""
-    text = Page(render_index(samples.REPORTS)).text
-    assert text.startswith("5 artifacts published 2 already published 1 not published 2")
-    assert "vision/resnet50 SavedModel, 102.4 MB training_switch published 3.1e-07 1.18x (1.15 to 1.21)" in text
-    assert "the GraphDef is truncated at byte 1024; s3://models/broken/frozen.pb; upload it again code 40" in text
-
-
-def test_the_index_links_reports() -> None:
-    """A link is relative to the index and quoted; it can be no script."""
-    links = {samples.ARTIFACT.name: "../../a b/report.html", samples.BROKEN.artifact.name: "javascript:alert(1)"}
-    seen = Page(render_index([samples.PUBLISHED, samples.BROKEN], links=links))
-    assert list(links_of(seen)) == ["../../a%20b/report.html", "javascript%3Aalert%281%29"]
-
-
-def test_the_index_says_what_was_left_alone() -> None:
-    """Each object with its reason; of a whole data set only the first ones, and how many more there are."""
-    left = [LeftAlone(key=f"{number}.jpg", reason=".jpg files hold no models") for number in range(1002)]
-    text = Page(render_index([samples.PUBLISHED], left_alone=left)).text
-    assert "0.jpg .jpg files hold no models" in text
-    assert "1000.jpg" not in text
-    assert "And 2 more" in text
-
-
-def test_an_empty_run_has_an_index() -> None:
-    """A shard without artifacts still publishes what it did."""
-    assert Page(render_index([])).text.startswith("0 artifacts")
 
 
 def test_a_faster_variant_is_told_with_its_gains_and_a_wrong_one_without() -> None:
@@ -279,3 +210,65 @@ def test_what_the_benchmark_says_of_the_fast_model_counts_more_than_the_race() -
     )
     text = page(replace(samples.PUBLISHED, benchmark=benchmark)).text
     assert "lies in saved_model_fast: in the benchmark 1.16x (1.13 to 1.19) at batch 8, over saved_model." in text
+
+
+def test_headings_lead_downwards_and_no_name_is_there_twice() -> None:
+    """One heading of the first level, none that skips a level, and ids that links may lead to."""
+    seen = page(samples.PUBLISHED)
+    levels = [int(tag[1]) for tag, _ in seen.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(below <= above + 1 for above, below in pairwise(levels))
+    ids = [attributes["id"] for _, attributes in seen.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [link["href"] or "" for link in seen.all("a")]
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+
+
+def test_every_table_says_what_its_rows_and_columns_are() -> None:
+    """Each table has a name, its columns have heads, and so has each row but for those that note something."""
+    seen = page(samples.PUBLISHED)
+    tables = seen.all("table")
+    assert len([table for table in tables if table.get("aria-label")]) == len(tables) - 1
+    assert all(head["scope"] in {"col", "row"} for head in seen.all("th"))
+    rows = render_html(samples.PUBLISHED).split("<tr")[1:]
+    assert all("<th" in row or 'class="note"' in row for row in rows)
+
+
+def test_the_histogram_is_told_in_words_as_a_plot_and_as_a_table() -> None:
+    """All comparisons have their place in each of the three, and the table has every output of several."""
+    seen = page(samples.PUBLISHED)
+    assert (
+        "Conversion alone: of 3,006 compared values 2,903 equal, 103 off by less than 10⁻⁶ of the scale." in seen.text
+    )
+    assert "equal 10⁻⁹ to 10⁻⁸ 10⁻⁸ to 10⁻⁷ 10⁻⁷ to 10⁻⁶ 10⁻⁶ to 10⁻⁵ unequal" in seen.text
+    assert "probabilities of serving_default conversion alone 2,900 80 - 23 - -" in seen.text
+    assert "All outputs as run - - - 2,903 100 -" in seen.text
+    region = next(one for one in seen.all("div") if one.get("role") == "region")
+    assert (region["tabindex"], region["aria-label"]) == ("0", "Values by error")
+
+
+def test_equal_answers_are_said_and_not_drawn() -> None:
+    """Where every value is equal a plot would be a single bar."""
+    equal = replace(samples.PARITY, outputs=(samples.CLASSES,))
+    seen = page(replace(samples.PUBLISHED, parity=equal, as_run=None))
+    assert "Conversion alone: all 3 compared values are equal." in seen.text
+    assert "Values by error" not in render_html(replace(samples.PUBLISHED, parity=equal, as_run=None))
+
+
+def test_what_failed_can_be_met_again() -> None:
+    """The command is there, an option a line, with the sample that differs most."""
+    output = replace(samples.PARITY_FAILED.parity.outputs[1], reason="") if samples.PARITY_FAILED.parity else None
+    assert output is not None
+    html = render_html(samples.PARITY_FAILED)
+    assert "python -m job run \\\n--source s3://models/tf1/ \\\n--only vision/resnet50 \\\n--dest reproduced" in html
+    assert "with the sample “normal, batch 2”" in Page(html).text
+
+
+def test_files_are_linked_beside_the_report(tmp_path: Path) -> None:
+    """What lies in the directory is listed with its size, and the commit above it."""
+    (tmp_path / "saved_model").mkdir()
+    (tmp_path / "saved_model" / "a b.pb").write_bytes(bytes(2000))
+    seen = Page(render_html(samples.PUBLISHED, directory=tmp_path))
+    links = [link["href"] for link in seen.all("a")]
+    assert links[-4:] == ["saved_model/a%20b.pb", "report.json", "log.jsonl", "../commit.json"]
+    assert "saved_model/a b.pb 2.0 kB" in seen.text

@@ -6,6 +6,7 @@ import pytest
 
 from job.errors import NoInput, UsageError
 from job.storage import open_source, open_storage
+from job.storage.base import Storage
 
 pytest_plugins = ["tests.storage.stores"]
 
@@ -125,3 +126,33 @@ def test_opening_a_directory_needs_no_boto3() -> None:
     """A run from directory to directory does not wait for boto3."""
     code = "import sys; from job.storage import open_storage; open_storage('x'); sys.exit('boto3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("asked", ["saevd", "frozn.pb", "saved/notez.txt"])
+def test_a_misspelt_source_is_answered_with_what_lies_beside_it(filled: str, asked: str) -> None:
+    """A directory or a file of nearly that name; where nothing is like it, with what a source may be."""
+    meant = {"saevd": "saved", "frozn.pb": "frozen.pb", "saved/notez.txt": "saved/notes.txt"}[asked]
+    with pytest.raises(NoInput) as caught:
+        open_source(f"{filled}/{asked}")
+    assert caught.value.remedy == f"did you mean {filled}/{meant}?"
+    with pytest.raises(NoInput) as caught:
+        open_source(f"{filled}/xyz")
+    assert "did you mean" not in caught.value.remedy
+
+
+def test_children_are_what_lies_directly_below(store: Storage) -> None:
+    """Directories and files by their names, without what is in them."""
+    for name in FILES:
+        store.replace(name, b"x")
+    assert {"saved", "keras", "frozen.pb", "old.ckpt"} <= set(store.children())
+    assert all("/" not in name for name in store.children())
+    assert len(store.children()) == len(set(store.children())) == 11
+
+
+def test_a_relative_source_is_answered_with_a_relative_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was typed."""
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NoInput) as caught:
+        open_source("modles")
+    assert caught.value.remedy == "did you mean models?"

@@ -44,6 +44,12 @@ def test_a_store_that_is_always_busy_fails(scripted: ScriptedStore, store: S3Sto
         (Answer(body=b"no XML <"), StorageError, "8 failed"),
         (Answer(status=404, body=b"<html/>"), Denied, "the bucket does not exist (404)"),
         (error(418, "Teapot"), StorageError, "Teapot"),
+        (
+            error(400, "AuthorizationHeaderMalformed", extra="<Region>eu-west-1</Region>"),
+            Denied,
+            "AWS_REGION=eu-west-1",
+        ),
+        (Answer(status=400, body=b"Client sent an HTTP request to an HTTPS server.\n"), Denied, "write https:// in"),
     ],
 )
 def test_answers_become_errors(
@@ -133,7 +139,7 @@ def test_tls_that_fails_is_an_unreachable_endpoint(
 ) -> None:
     """A port that speaks no TLS, or a certificate that nobody trusts, is said to be that."""
     aws.setenv("AWS_ENDPOINT_URL_S3", scripted.endpoint.replace("http:", "https:"))
-    with pytest.raises(StorageError, match=r"cannot be reached.*SSL"):
+    with pytest.raises(StorageError, match=r"cannot be reached.*SSL.*write http:// in AWS_ENDPOINT_URL_S3"):
         store.read("key")
     assert scripted.requests == []
 
@@ -161,6 +167,21 @@ def test_an_impossible_bucket_is_the_users_mistake(scripted: ScriptedStore) -> N
     with pytest.raises(UsageError, match="Invalid bucket name"):
         list(S3Storage("no_bucket!", "x").list())
     assert scripted.requests == []
+
+
+def test_the_bucket_that_was_meant_is_named(moto_uri: str) -> None:
+    """A bucket that is not there has a neighbour whose name is like its own, where the store lists them."""
+    bucket = moto_uri.removeprefix("s3://").partition("/")[0]
+    with pytest.raises(Denied, match=f"did you mean '{bucket}'"):
+        list(open_storage(f"s3://{bucket[:-1]}/x").list())
+
+
+def test_who_may_not_list_buckets_is_told_of_none(scripted: ScriptedStore, store: S3Storage) -> None:
+    """The question after other buckets is refused, and the error is the first one."""
+    scripted.answer(error(404, "NoSuchBucket"), error(403, "AccessDenied"))
+    with pytest.raises(Denied, match="the bucket does not exist") as caught:
+        list(store.list())
+    assert caught.value.remedy == "create it, or check its name and AWS_ENDPOINT_URL_S3"
 
 
 @pytest.mark.usefixtures("s3_uri")

@@ -25,6 +25,10 @@ class Watched:
         """See `Storage`."""
         return self.store.list(prefix)
 
+    def children(self) -> tuple[str, ...]:
+        """See `Storage`."""
+        return self.store.children()
+
     def read(self, key: str, *, limit_bytes: int | None = None) -> bytes:
         """See `Storage`."""
         return self.store.read(key, limit_bytes=limit_bytes)

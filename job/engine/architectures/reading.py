@@ -21,6 +21,7 @@ from job.engine.formats.base import GRAPH_WANTED, LoadedMetaGraph, checkpoint_of
 from job.engine.state.checkpoint import TRAINABLE, stored_dtypes, stored_shapes
 from job.engine.state.recorded import OBJECTS, object_names
 from job.errors import BadInput, Incomplete, UsageError
+from job.nearest import meant
 from job.records import Finding
 from job.requests import SourceRequest
 from job.wording import shown
@@ -78,9 +79,10 @@ def _called(scheme: str, proposals: list[Proposal]) -> list[Proposal]:
     """Return what is called so; a depth is the checkpoint's own, so that of another one is not among them."""
     found = [proposal for proposal in proposals if proposal.scheme == scheme]
     if not found:
-        known = ", ".join(sorted({proposal.scheme for proposal in proposals}))
+        known = sorted({proposal.scheme for proposal in proposals})
         what = f"no architecture is called {scheme} for a checkpoint of this depth"
-        raise UsageError(what, remedy=f"give --architecture one of {known}, or a function as package.module:function")
+        remedy = f"give --architecture one of {', '.join(known)}, or a function as package.module:function"
+        raise UsageError(what, remedy=f"{meant(scheme, known)} {remedy}".strip())
     return found
 
 

@@ -8,6 +8,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from job.engine.formats.base import LoadedMetaGraph, checkpoint_of, parse, unpack_any
 from job.errors import BadInput, Refused
+from job.nearest import meant
 from job.records import Finding
 from job.requests import SourceRequest
 
@@ -70,7 +71,10 @@ def _named(found: ByTags, tags: Tags, entry: str) -> Tags:
     wanted = tuple(sorted(tags))
     if wanted not in found:
         what = f"no MetaGraph is tagged {_shown(tags)}"
-        raise BadInput(what, where=entry, remedy=f"the SavedModel has: {_listed(found)}")
+        known = {tag for one in found for tag in one}
+        close = next((one for tag in tags if tag not in known and (one := meant(tag, known))), "")
+        remedy = f"the SavedModel has: {_listed(found)}"
+        raise BadInput(what, where=entry, remedy=f"{close} {remedy}".strip())
     return wanted
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 
 from tensorflow.core.protobuf import meta_graph_pb2
 
@@ -23,6 +22,7 @@ from job.engine.ops.policy import why_denied
 from job.engine.pruning import cut_at, needed_by
 from job.engine.shapes import specs_of
 from job.errors import BadInput
+from job.nearest import meant
 from job.records import ArtifactOptions, Finding, Signature, TensorSpec
 
 DEFAULT_KEY = "serving_default"
@@ -66,7 +66,8 @@ def declared_keys(meta_graph: meta_graph_pb2.MetaGraphDef, options: ArtifactOpti
         raise BadInput(what, remedy="name `outputs` as well in the manifest, or neither")
     unknown = [key for key in options.signatures if key not in declared]
     if unknown:
-        raise BadInput(f"no signature {unknown[0]!r}", remedy=f"the model has: {', '.join(declared)}")
+        remedy = meant(unknown[0], declared, f"the model has: {', '.join(declared)}")
+        raise BadInput(f"no signature {unknown[0]!r}", remedy=remedy)
     return options.signatures or declared
 
 
@@ -271,7 +272,4 @@ def _full(name: str) -> str:
 def _check_present(graph: Graph, name: str) -> None:
     edge = edge_of(name)
     if edge.node not in graph.nodes:
-        close = next(iter(get_close_matches(edge.node, list(graph.nodes), n=1)), "")
-        raise BadInput(
-            f"the graph has no tensor {name!r}", remedy=f"did you mean {close!r}?" if close else "see `inspect`"
-        )
+        raise BadInput(f"the graph has no tensor {name!r}", remedy=meant(edge.node, graph.nodes, "see `inspect`"))

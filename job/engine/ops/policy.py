@@ -11,7 +11,8 @@ from typing import Final
 from tensorflow.python.framework import op_def_registry
 
 from job.engine.graph import Graph, NodeDef, attribute
-from job.engine.ops.allowing import ALLOWED, PYTHON_OPS
+from job.engine.ops.allowable import PYTHON_OPS
+from job.engine.ops.allowing import ALLOWED
 from job.engine.ops.classes import CLASS_OF, UNDECIDED
 from job.engine.ops.kernels import Device
 from job.engine.ops.op_library import ADDED, NAMED

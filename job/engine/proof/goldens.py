@@ -12,6 +12,7 @@ from job.engine.runners import Candidate
 from job.engine.samples.making import arrays_of, recorded
 from job.engine.source_graph import SourceGraph
 from job.errors import UsageError
+from job.nearest import meant
 from job.records import Signature, TensorSpec
 from job.requests import VerifyRequest
 from job.results import OutputParity
@@ -39,8 +40,9 @@ def against_goldens(source: SourceGraph, request: VerifyRequest, tolerance: floa
         for output in _against(goldens, signature, options.samples, request, tolerance):
             yield replace(output, output=f"{output.output} (golden)")
     if unused := sorted(held.keys() - used):
-        known = ", ".join(spec.key for signature in source.signatures for spec in signature.outputs)
-        raise UsageError(f"the goldens name no output: {', '.join(unused)}", remedy=f"the outputs are {known}")
+        known = [spec.key for signature in source.signatures for spec in signature.outputs]
+        remedy = meant(unused[0], known, f"the outputs are {', '.join(known)}")
+        raise UsageError(f"the goldens name no output: {', '.join(unused)}", remedy=remedy)
 
 
 def _against(
@@ -61,4 +63,4 @@ def _against(
         return
     for spec, array in zip(signature.outputs, said, strict=True):
         for golden in goldens.get(spec, ()):
-            yield compared(signature, spec, [(golden, array)], ("golden",), tolerance)
+            yield compared(signature, spec, [("golden", golden, array)], tolerance)

@@ -1,6 +1,7 @@
 """The verdict on one output of a signature: its figures, the worst over all samples, or why there are none."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -9,17 +10,17 @@ from job import parity
 from job.records import Signature, TensorSpec
 from job.results import OutputParity
 
-Pairs = Sequence[tuple[NDArray[Any], NDArray[Any]]]
-"""What baseline and candidate said to each sample."""
+Pairs = Sequence[tuple[str, NDArray[Any], NDArray[Any]]]
+"""What baseline and candidate said to each sample, after its name."""
 
 
-def compared(
-    signature: Signature, spec: TensorSpec, pairs: Pairs, samples: tuple[str, ...], tolerance: float
-) -> OutputParity:
+def compared(signature: Signature, spec: TensorSpec, pairs: Pairs, tolerance: float) -> OutputParity:
     """Return how far an output is from the baseline's, to its type's tolerance given that of 32-bit floats."""
-    found = parity.worst(
-        [parity.compare(left, right, tolerance=parity.tolerance_for(left.dtype, tolerance)) for left, right in pairs]
+    comparisons = (
+        replace(parity.compare(*both, tolerance=parity.tolerance_for(both[0].dtype, tolerance)), sample=sample)
+        for sample, *both in pairs
     )
+    found = parity.worst(list(comparisons))
     return OutputParity(
         signature=signature.key,
         output=spec.key,
@@ -31,8 +32,10 @@ def compared(
         relative=found.relative,
         max_ulp=found.max_ulp,
         top1=found.top1,
-        samples=samples,
+        samples=tuple(dict.fromkeys(sample for sample, *_ in pairs)),
         reason=found.reason,
+        worst_sample=found.sample,
+        histogram=found.histogram,
     )
 
 

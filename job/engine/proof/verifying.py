@@ -14,7 +14,7 @@ from job.engine.graph import edge_of
 from job.engine.ops import equivalents
 from job.engine.ops.published import check_written
 from job.engine.proof import reference
-from job.engine.proof.answers import Answer, Answers, ask, recalled
+from job.engine.proof.answers import Answers, ask, recalled
 from job.engine.proof.bisection import first_diverging
 from job.engine.proof.goldens import against_goldens
 from job.engine.proof.judging import Pairs, compared, without_figures
@@ -26,7 +26,7 @@ from job.engine.source_graph import SourceGraph
 from job.engine.structure import blaming
 from job.records import Signature, TensorSpec
 from job.requests import VerifyRequest
-from job.results import DivergingNode, OutputParity, ParityResult
+from job.results import DivergingNode, ErrorHistogram, OutputParity, ParityResult
 
 Array = NDArray[Any]
 
@@ -157,8 +157,11 @@ def _judge(
         yield from (without_figures(signature, spec, "failed", reason) for spec in signature.outputs)
         return
     for index, spec in enumerate(signature.outputs):
-        pairs = [(answer.outputs[index], outputs[index]) for answer, outputs in zip(mine, said, strict=True)]
-        found = compared(signature, spec, [*pairs, *_unsquashed(source, spec, pairs)], _names(mine), tolerance)
+        pairs = [
+            (answer.sample.name, answer.outputs[index], outputs[index])
+            for answer, outputs in zip(mine, said, strict=True)
+        ]
+        found = compared(signature, spec, [*pairs, *_unsquashed(source, spec, pairs)], tolerance)
         if signature.key not in answers.random:
             yield _settled(found, signature, spec)
         elif found.verdict != "failed":
@@ -183,9 +186,10 @@ def _settled(output: OutputParity, signature: Signature, spec: TensorSpec) -> Ou
 
 def _by_distribution(output: OutputParity, pairs: Pairs, draws: Sequence[Array]) -> OutputParity:
     """Judge a random output by what both sides drew; its form counts in any case."""
-    if any(parity.mismatch_of_form(left, right) for left, right in pairs):
+    if any(parity.mismatch_of_form(left, right) for _, left, right in pairs):
         return output
-    blank = replace(output, method="distribution", max_abs=None, relative=None, max_ulp=None, top1=None)
+    figures = replace(output, max_abs=None, relative=None, max_ulp=None, top1=None, histogram=ErrorHistogram())
+    blank = replace(figures, method="distribution", worst_sample="")
     if not draws or {side.shape for side in draws} != {draws[0].shape} or not draws[0].shape[1]:
         reason = "random, and of a kind whose draws cannot be compared: strings, changing shapes, or kept state"
         return replace(blank, verdict="not_run", reason=reason)
@@ -196,19 +200,19 @@ def _by_distribution(output: OutputParity, pairs: Pairs, draws: Sequence[Array])
     return replace(blank, verdict="failed", reason=said)
 
 
-def _unsquashed(source: SourceGraph, spec: TensorSpec, pairs: Pairs) -> Iterator[tuple[Array, Array]]:
+def _unsquashed(source: SourceGraph, spec: TensorSpec, pairs: Pairs) -> Iterator[tuple[str, Array, Array]]:
     """Yield probabilities as logarithms too, which differ as the logits do.
 
     A saturated softmax or sigmoid hides errors (design §7), and a SavedModel's signature seldom
     gives its logits. Only where both sides are probabilities that a float can tell from 0 and 1.
     """
     squash = source.graph.nodes[source.graph.source_of(edge_of(spec.tensor)).node].op
-    for left, right in pairs:
+    for sample, left, right in pairs:
         if squash not in ("Softmax", "Sigmoid") or left.dtype.kind != "f" or left.shape != right.shape:
             continue
         inside = (left > 1e-30) & (right > 1e-30) & (left < 1) & (right < 1)
         if inside.any():
-            yield np.log(left[inside]), np.log(right[inside])
+            yield sample, np.log(left[inside]), np.log(right[inside])
 
 
 def _as_run(output: OutputParity) -> OutputParity:
@@ -216,10 +220,6 @@ def _as_run(output: OutputParity) -> OutputParity:
     if output.verdict != "failed" or output.dtype.startswith(("float", "bfloat", "complex")):
         return output
     return replace(output, verdict="not_run", reason=f"not judged as run: {output.reason}")
-
-
-def _names(answers: Sequence[Answer]) -> tuple[str, ...]:
-    return tuple(answer.sample.name for answer in answers)
 
 
 def _overall(outputs: Sequence[OutputParity]) -> Any:

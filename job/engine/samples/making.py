@@ -19,6 +19,7 @@ from job.engine.samples.sparse_inputs import make, together
 from job.engine.samples.values import Values
 from job.engine.source_graph import SourceGraph
 from job.errors import UsageError
+from job.nearest import nearest
 from job.records import Shape, Signature, TensorSpec
 
 Array = NDArray[Any]
@@ -74,9 +75,14 @@ def _held(held: Mapping[str, Array], signature: Signature, spec: TensorSpec) -> 
         raise UsageError(
             f"the recorded samples have no {spec.key!r}",
             where=f"they have {', '.join(held)}",
-            remedy="name arrays as the signature does",
+            remedy=f"name arrays as the signature does{_renamed(spec.key, held)}",
         )
     return held[found]
+
+
+def _renamed(key: str, held: Mapping[str, Array]) -> str:
+    close = nearest(key, held)
+    return f": {close[0]} may be it" if close else ""
 
 
 def candidates(source: SourceGraph, signature: Signature, seed: int) -> Iterator[Iterator[Sample]]:

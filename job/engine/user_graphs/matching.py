@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Final
 
 from job.engine.architectures.inventory import take
@@ -11,6 +10,7 @@ from job.engine.state.checkpoint import stored_shapes
 from job.engine.state.recorded import OBJECTS, object_names
 from job.engine.user_graphs.wanted import Wanted
 from job.errors import BadInput
+from job.nearest import nearest
 
 COMPARED: Final = 3
 """How many missing names are compared with those that are left over."""
@@ -58,7 +58,7 @@ def fit_of(wanted: Collection[Wanted], tensors: Tensors) -> Fit:
 
 def refusal(found: Fit, model: str, where: str) -> BadInput:
     """Return the error for a checkpoint that is not a model's, with names that are left over and may be meant."""
-    close = {name: get_close_matches(name, found.extra, n=1, cutoff=0.5) for name in found.missing[:COMPARED]}
+    close = {name: nearest(name, found.extra) for name in found.missing[:COMPARED]}
     meant = ", ".join(f"{names[0]} for {name}" for name, names in close.items() if names)
     return BadInput(
         f"the checkpoint is not that of {model}: {found.differences()}",

@@ -91,6 +91,8 @@ def test_user_chooses_tags(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no MetaGraph is tagged tpu") as caught:
         read(request(Format.SAVED_MODEL, tmp_path, "", tags=("tpu",)))
     assert "serve; gpu,serve" in caught.value.remedy
+    with pytest.raises(BadInput, match="did you mean 'serve'"):
+        read(request(Format.SAVED_MODEL, tmp_path, "", tags=("sevre",)))
 
 
 def test_ambiguous_tags_are_the_users_choice(tmp_path: Path) -> None:

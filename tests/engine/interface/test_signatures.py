@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,9 @@ def test_user_chooses_signatures(tmp_path: Path) -> None:
     )
     with pytest.raises(BadInput, match="no signature 'no'") as caught:
         read_source(unknown)
-    assert "doubled" in caught.value.remedy
+    assert caught.value.remedy.startswith("the model has: doubled, ")
+    with pytest.raises(BadInput, match="no signature 'duobled'; did you mean 'doubled'"):
+        read_source(replace(unknown, options=ArtifactOptions(signatures=("duobled",))))
 
 
 def test_inputs_alone_are_not_ignored(tmp_path: Path) -> None:

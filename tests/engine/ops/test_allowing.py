@@ -2,7 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from job.engine.ops.allowing import ALLOWED, PYTHON_OPS, allow_ops
+from job.engine.ops.allowable import PYTHON_OPS, check_allowable
+from job.engine.ops.allowing import ALLOWED, allow_ops
 from job.errors import UsageError
 
 
@@ -37,3 +38,10 @@ def test_python_body_cannot_be_allowed(op: str) -> None:
     """There is nothing to run: the message says so."""
     with pytest.raises(UsageError, match="its Python code is not in the file"):
         allow_ops([op])
+
+
+def test_names_are_checked_without_tensorflow_as_well() -> None:
+    """By the list of ops: a supervisor refuses a misspelt one before it starts anything."""
+    check_allowable(["Stage", "ReadFile"])
+    with pytest.raises(UsageError, match="did you mean 'ReadFile'"):
+        check_allowable(["ReedFile"])

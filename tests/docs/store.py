@@ -1,0 +1,62 @@
+"""The store behind the pages' ``s3://models/``: a real S3 server where `scripts/with-s3` has one, else moto's."""
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any, Final
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.jobs import GOLDENS
+
+BUCKET: Final = "models"
+MODELS: Final = ("ref_variables_saved_model", "resnet50_checkpoint", "cond_frozen")
+"""What lies below ``s3://models/tf1/``."""
+
+_ENDPOINT: Final = "TF1LIFT_TEST_S3_ENDPOINT"
+_NOT_OF_THE_MODEL: Final = ("case.json", "golden.npz")
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """The URL of an S3 server."""
+    if _ENDPOINT in os.environ:
+        yield os.environ[_ENDPOINT]
+        return
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not every request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def store(endpoint: str) -> dict[str, str]:
+    """The variables by which a job reaches a bucket that holds models below ``tf1/`` and nothing else."""
+    variables = {
+        "AWS_ENDPOINT_URL_S3": endpoint,
+        "AWS_ACCESS_KEY_ID": os.environ.get("AWS_ACCESS_KEY_ID", "testkey"),
+        "AWS_SECRET_ACCESS_KEY": os.environ.get("AWS_SECRET_ACCESS_KEY", "testsecret"),
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    bucket = boto3.resource(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+    ).Bucket(BUCKET)
+    _fill(bucket)
+    return variables
+
+
+def _fill(bucket: Any) -> None:
+    bucket.create()
+    bucket.objects.all().delete()
+    for model in MODELS:
+        for path in sorted((GOLDENS / model).rglob("*")):
+            if path.is_file() and path.name not in _NOT_OF_THE_MODEL:
+                bucket.upload_file(str(path), f"tf1/{path.relative_to(GOLDENS)}")

@@ -1,0 +1,5 @@
+"""The browser that looks at the reports takes their pictures."""
+
+from tests.browser.conftest import browser
+
+__all__ = ["browser"]
