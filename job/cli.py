@@ -18,7 +18,7 @@ from click.core import ParameterSource
 from job import settings as knobs
 from job.errors import Interrupted, UsageError
 from job.interrupts import leave
-from job.options import GroupedCommand, complete_path, options
+from job.options import GroupedCommand, OrderedGroup, complete_path, options
 from job.settings import ENVIRONMENT_PREFIX, Settings
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -26,7 +26,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 RUN_ONLY_KNOBS = (
     *("source", "dest", "device", "benchmark", "tolerance", "seed"),
     *("grace_s", "deadline_s", "shard_index", "shard_count", "metrics"),
-    *("require_atomic", "repair", "quiet"),
+    *("require_atomic", "repair", "serving_warmup", "quiet"),
 )
 INSPECT_KNOBS = tuple(knob.name for knob in knobs.knobs() if knob.name not in RUN_ONLY_KNOBS)
 
@@ -77,7 +77,7 @@ def _program() -> str:
     return INSTALLED_AS if Path(sys.argv[0]).stem == INSTALLED_AS else "python -m job"
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(cls=OrderedGroup, context_settings=CONTEXT)
 @click.version_option(package_name="tf1lift", prog_name="tf1lift")
 def app() -> None:
     """Move TensorFlow 1 models to TF2 SavedModels, with proof.

@@ -40,6 +40,13 @@ def loads(text: str | bytes, kind: type[T]) -> T:
         raise ValueError(f"no {kind.__name__}: {error}") from error
 
 
+def prepare(*kinds: type[Any]) -> None:
+    """Make what turns records of these classes to JSON and back, which takes longer than to use it once."""
+    for kind in kinds:
+        _CONVERTER.get_structure_hook(kind)
+        _CONVERTER.get_unstructure_hook(kind)
+
+
 def _plain_float(value: float) -> float | str:
     return float(value) if math.isfinite(value) else str(float(value))
 

@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from job.errors import NoInput, UsageError
+from job.nearest import question_or
 from job.pulling import beside, pull_file
 from job.records import Artifact, ArtifactOptions, Format
 from job.renaming import load_rules
@@ -96,7 +97,7 @@ def _pulled(uri: str, scratch: Path) -> str:
     try:
         return str(pull_file(uri, scratch))
     except NoInput as error:
-        remedy = "check --graph and --rules; in the manifest they are relative to it"
+        remedy = question_or(error.remedy, "check --graph and --rules; in the manifest they are relative to it")
         raise UsageError("there is no such file", where=uri, remedy=remedy) from error
 
 

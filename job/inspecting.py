@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,12 +11,13 @@ import click
 
 from job import codec
 from job.archives import nothing_fits, opened
-from job.console import print_details, print_listing
+from job.console import print_details, print_line, print_listing, progress
 from job.deadlines import stage_timeout_s
 from job.discovery import discover
 from job.errors import JobError, exit_code_of
 from job.inspection import Inspected, Inspection
 from job.interrupts import interruptible
+from job.logs import is_text
 from job.preparing import options_of, read_manifest
 from job.pulling import local_entry, pull, with_assets
 from job.records import Artifact, ConvertResult, ErrorRecord, Format, Listing, SourceSummary
@@ -32,10 +33,14 @@ from job.workers import Forkserver, Limits
 
 @dataclass(frozen=True, kw_only=True)
 class Show:
-    """What is done with the findings as they come: with each artifact's, and with the list of what an archive holds."""
+    """What is done with the findings as they come: with each artifact's, and with the list of what an archive holds.
+
+    `phase` hears in words what is done meanwhile.
+    """
 
     artifact: Callable[[Inspected], None]
     archive: Callable[[Listing], None]
+    phase: Callable[[str], None] = lambda _: None
 
 
 def _keep_silent(_: object) -> None:
@@ -43,7 +48,7 @@ def _keep_silent(_: object) -> None:
 
 
 def _print_archive(inside: Listing) -> None:
-    click.echo()
+    print_line("")
     print_listing(inside)
 
 
@@ -52,16 +57,18 @@ SILENT: Final = Show(artifact=_keep_silent, archive=_keep_silent)
 
 def inspect(settings: Settings, environment: Mapping[str, str], *, as_json: bool, details: bool) -> int:
     """Print the listing at once, then every artifact's details; return the exit code of what will not convert."""
-    with interruptible():
+    is_shown = is_text(settings.log_format) and details
+    with interruptible() as interrupts, progress(is_shown=is_shown) as shown:
+        interrupts.last_act = shown.abandon
         source = open_source(settings.source)
         listing = discover(source, only=settings.only, all_forms=settings.all_forms)
         left_alone = list(listing.left_alone)
         if not as_json:
             print_listing(listing)
         show = (
-            Show(artifact=_keep_silent, archive=lambda inside: left_alone.extend(inside.left_alone))
+            replace(SILENT, archive=lambda inside: left_alone.extend(inside.left_alone))
             if as_json
-            else Show(artifact=print_details, archive=_print_archive)
+            else Show(artifact=print_details, archive=_print_archive, phase=shown.phase)
         )
         found = rehearse_all(settings, environment, source, listing, show) if details else _listed_only(listing)
         if not found:
@@ -89,6 +96,7 @@ def rehearse_all(
                 said = options_of(settings, manifest, artifact, scratch)
                 directory = str(scratch / f"artifact-{number}")
                 entry = local_entry(artifact)
+                show.phase(f"reads {artifact.name}")
                 request = SourceRequest(format=artifact.format, directory=directory, entry=entry, options=said)
                 found.append(_rehearsed(settings, forkserver, store, artifact, request))
                 shutil.rmtree(directory, ignore_errors=True)

@@ -16,6 +16,7 @@ CUTOFF: Final = 0.6
 COMPARED: Final = 20_000
 """So many names are looked at, within a second: a large graph's nodes."""
 
+_QUESTION: Final = "did you mean"
 _LAST_PART: Final = 0.95  # a whole name that is as much alike comes first
 
 
@@ -30,7 +31,17 @@ def nearest(name: str, known: Iterable[str], *, most: int = 1) -> list[str]:
 def meant(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return the question whether the nearest name was meant; `otherwise` where there is none."""
     close = nearest(name, known)
-    return f"did you mean {close[0]!r}?" if close else otherwise
+    return f"{_QUESTION} {close[0]!r}?" if close else otherwise
+
+
+def question(name: str) -> str:
+    """Return the question whether `name` was meant, which is a place as it can be typed."""
+    return f"{_QUESTION} {name}?"
+
+
+def question_or(remedy: str, otherwise: str) -> str:
+    """Return what an error's remedy asks, where it asks whether something else was meant; else `otherwise`."""
+    return remedy if remedy.startswith(_QUESTION) else otherwise
 
 
 def _last_part(name: str) -> str:

@@ -5,16 +5,26 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import Field
 from functools import partial
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
 import click
-from click.shell_completion import CompletionItem
 
 from job import settings as knobs
 from job.nearest import meant
 from job.settings import ENVIRONMENT_PREFIX
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 Command = Callable[..., Any]
+
+
+class OrderedGroup(click.Group):
+    """Commands in the order of the file, the usual ones first."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the commands' names."""
+        return list(self.commands)
 
 
 class GroupedCommand(click.Command):
@@ -118,12 +128,16 @@ def _click_type(kind: Any, minimum: float | None) -> Any:
 
 def complete_path(
     _: click.Context, __: click.Parameter, incomplete: str, kind: Literal["file", "dir"] = "file"
-) -> list[CompletionItem]:
+) -> "list[CompletionItem]":
     """Let the shell complete a path: it knows the files."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - keeps --help fast
+
     return [CompletionItem(incomplete, type=kind)]
 
 
-def _complete_op(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def _complete_op(_: click.Context, __: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - keeps --help fast
+
     from job.engine.ops.classes import CLASSES  # noqa: PLC0415 - reading the list of ops takes a moment
 
     denied = sorted(op for one in CLASSES if one.runs != "always" for op in one.ops)

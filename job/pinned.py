@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from job.errors import NoInput, UsageError
+from job.nearest import question_or
 from job.pulling import beside, pull_file
 
 _FORM: Final = re.compile(r"(?P<path>.+)@sha256:(?P<sha256>[0-9a-fA-F]{64})(\+(?P<ops>[\w>]+(,[\w>]+)*))?")
@@ -68,8 +69,7 @@ def pull_op_library(text: str, said_in: str, scratch: Path) -> str:
     try:
         path = pull_file(uri, scratch)
     except NoInput as error:
-        raise UsageError(
-            "there is no such op library", where=uri, remedy="check --op-library, and `op_libraries` in the manifest"
-        ) from error
+        remedy = question_or(error.remedy, "check --op-library, and `op_libraries` in the manifest")
+        raise UsageError("there is no such op library", where=uri, remedy=remedy) from error
     parse_op_library(f"{path}{mark}{pin}").read()
     return f"{path}{mark}{pin}"

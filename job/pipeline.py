@@ -144,9 +144,9 @@ class Attempt:
                 raise ParityFailed(gate.failure(parity), remedy="see the parity table in its report")
         self._hold_in_keras(source)
         self._tune(source)
+        self._benchmark(source)
         if self._asking.fast.exists():
             self._warm_up(source, self._asking.fast)
-        self._benchmark(source)
 
     def _try(self, source: SourceRequest) -> list[str]:
         """Convert and compare; return what the job added of its own and could not prove."""

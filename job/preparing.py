@@ -13,14 +13,14 @@ from job.errors import DestinationConflict, DeviceError, LocalIOError, NoInput, 
 from job.given_graph import with_given_graph
 from job.manifest import Manifest, load_manifest
 from job.naming import may_match_below
-from job.nearest import meant
+from job.nearest import meant, question_or
 from job.pinned import pull_op_library
 from job.pulling import beside, pull_file
 from job.records import Artifact, ArtifactOptions, DeviceReport, Format
 from job.requests import DeviceRequest
 from job.settings import Settings
 from job.storage.base import Storage
-from job.storage.elsewhere import mount_missing
+from job.storage.elsewhere import mount_missing, write_as_yourself
 from job.workers import Crashed, Forkserver
 
 log = structlog.get_logger()
@@ -60,7 +60,9 @@ def check_writable(dest: Storage, *, require_atomic: bool = False) -> None:
         is_strong = dest.supports_create_only()
     except LocalIOError as error:
         what = f"the destination cannot be written to ({error.what})"
-        raise LocalIOError(what, where=error.where, remedy=mount_missing(dest.uri) or error.remedy) from error
+        is_forbidden = isinstance(error.__cause__, PermissionError)
+        remedy = mount_missing(dest.uri) or (write_as_yourself() if is_forbidden else "") or error.remedy
+        raise LocalIOError(what, where=error.where, remedy=remedy) from error
     cause = "the store overwrites what exists, whatever is asked: of two jobs at one artifact the last one wins"
     if not is_strong and require_atomic:
         remedy = "choose another store, or let only one job at a time write there without --require-atomic"
@@ -77,7 +79,8 @@ def read_manifest(settings: Settings, artifacts: Sequence[Artifact], scratch: Pa
     try:
         path = pull_file(settings.manifest, scratch)
     except NoInput as error:
-        raise UsageError("there is no manifest", where=settings.manifest, remedy="check --manifest") from error
+        remedy = question_or(error.remedy, "check --manifest")
+        raise UsageError("there is no manifest", where=settings.manifest, remedy=remedy) from error
     manifest = load_manifest(path.read_text(encoding="utf-8", errors="replace"), settings.manifest)
     unmatched = _unmatched(manifest, artifacts)
     _warn_of_unused((glob for glob in unmatched if not _may_fit_in_archive(glob, artifacts)), artifacts)
@@ -116,7 +119,7 @@ def options_of(settings: Settings, manifest: Manifest, artifact: Artifact, scrat
     try:
         samples, goldens = (_pulled(settings, name, scratch) for name in (options.samples, options.goldens))
     except NoInput as error:
-        remedy = "correct the manifest: paths in it are relative to it"
+        remedy = question_or(error.remedy, "correct the manifest: paths in it are relative to it")
         raise UsageError("a file that the manifest names is not there", where=error.where, remedy=remedy) from error
     libraries = _op_libraries(settings, options, scratch)
     allowed = {name.strip() for name in (*options.allow_ops, *settings.allow_op)} - {""}

@@ -221,9 +221,17 @@ def fast_sentence(report: ArtifactReport) -> str:
         return f"No faster variant is published: {tuning.reason}."
     winner = next(one for one in tuning.variants if one.name == tuning.published)
     measured = report.benchmark.measurements if report.benchmark else ()
-    told = [f"{ratio(over)} at batch {one.batch_size}" for one in measured if one.stable and (over := _over(one))]
-    by = f"in the benchmark {', '.join(told)}" if told else f"in the race {gains(winner)}"
+    told = [(one.batch_size, over) for one in measured if one.stable and (over := _over(one))]
+    by = f"in the benchmark {_gained(told)}" if told else f"in the race {gains(winner)}"
     return f"A faster variant ({winner.name}, {winner.precision}) lies in saved_model_fast: {by}, over saved_model."
+
+
+def _gained(told: Sequence[tuple[int, Ratio]]) -> str:
+    """Write ratios with their batch sizes; of more than three the range."""
+    if len(told) <= 3:
+        return ", ".join(f"{ratio(over)} at batch {size}" for size, over in told)
+    sizes, values = [size for size, _ in told], [over.value for _, over in told]
+    return f"{min(values):.2f}x to {max(values):.2f}x at batch {min(sizes)} to {max(sizes)}"
 
 
 def _over(measured: BatchMeasurement) -> Ratio | None:

@@ -51,10 +51,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     prepare()
-    stages = importlib.import_module(sys.argv[1]).STAGES
-    # The heap of an imported TensorFlow is for ever: children that walk it copy its pages and lose half their time.
-    gc.collect()
-    gc.freeze()
+    stages = _stages(sys.argv[1])
     _say(answers, ready=1)
     for line in sys.stdin:
         task = json.loads(line)
@@ -65,6 +62,22 @@ def main() -> None:
         _say(answers, pid=child)
         status, usage = _reap(child)
         _say(answers, status=status, peak_memory_bytes=usage.ru_maxrss * 1024)
+
+
+def _stages(name: str) -> dict[str, Any]:
+    """Import the stages' module and make ready what each child would make for itself."""
+    gc.disable()  # nearly all that an import makes stays: to look for garbage takes a fifth of its time
+    sys.modules["matplotlib"] = None  # type: ignore[assignment] # else Keras imports it for plots that nobody draws
+    module = importlib.import_module(name)
+    del sys.modules["matplotlib"]  # a user's own code may want it
+    stages: dict[str, Any] = module.STAGES
+    getattr(module, "fill_caches", lambda: None)()
+    codec.prepare(MemoryCap, Confinement, *(stage.request for stage in stages.values()))
+    # The heap of an imported TensorFlow is for ever: children that walk it copy its pages and lose half their time.
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    return stages
 
 
 def _prctl(option: int, value: int) -> None:

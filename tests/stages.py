@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from job.errors import DeviceError, JobError, Refused
-from job.records import ConvertResult, DeviceReport, Finding, KerasResult, Signature, SourceSummary
+from job.records import ConvertResult, DeviceReport, Finding, KerasResult, Signature, SourceSummary, WarmUpResult
 from job.requests import (
     BenchmarkRequest,
     ConvertRequest,
@@ -20,6 +20,7 @@ from job.requests import (
     RaceRequest,
     SourceRequest,
     VerifyRequest,
+    WarmUpRequest,
 )
 from job.results import (
     BenchmarkResult,
@@ -31,6 +32,7 @@ from job.results import (
     RaceResult,
     Runner,
 )
+from job.warm_up import FILE
 from tests import mischief
 
 
@@ -182,6 +184,12 @@ def verify_keras(request: KerasRequest) -> KerasResult:
     return KerasResult(relative=0.0, reason="" if Path(request.file).exists() else "there is no file")
 
 
+def warm_up(request: WarmUpRequest) -> WarmUpResult:
+    """Write one request, which is none."""
+    Path(request.saved_model, FILE).write_bytes(b"request")
+    return WarmUpResult(requests=1, size_bytes=7)
+
+
 def benchmark(request: BenchmarkRequest) -> BenchmarkResult:
     """Measure nothing, or fail."""
     if Path(request.source.entry).stem == "unmeasurable":
@@ -223,6 +231,7 @@ STAGES: Final = {
     "verify": Stage(VerifyRequest, verify),
     "write_keras": Stage(KerasRequest, write_keras),
     "verify_keras": Stage(KerasRequest, verify_keras),
+    "warm_up": Stage(WarmUpRequest, warm_up),
     "make_variants": Stage(MakeVariantsRequest, make_variants),
     "race": Stage(RaceRequest, race),
     "benchmark": Stage(BenchmarkRequest, benchmark),

@@ -11,6 +11,8 @@ from job.errors import LocalIOError, NoInput
 from job.inspecting import inspect
 from job.settings import Settings
 from tests.fakes import put, use_fake_stages
+from tests.jobs import WITHOUT_TENSORFLOW
+from tests.ptys import run_at_terminal
 from tests.sources import HTML
 
 
@@ -64,10 +66,23 @@ def test_people_see_the_listing_and_then_the_details(source: Path, capsys: pytes
     """What would be done comes first and at once; then each artifact's details, and whether it will convert."""
     assert inspected(source, as_json=False) == 42
     said = capsys.readouterr().out
-    assert said.index("what would be done") < said.index("good.pb: GraphDef")
-    assert "\n  will convert\n" in said[said.index("good.pb: GraphDef") : said.index("refused.pb: GraphDef")]
-    assert "\n  will not convert, code 42 (refused): op PyFunc; node f; cut above it\n" in said
-    assert "\n  will not convert, code 40 (bad_input): html.pb is an HTML page" in said
+    assert said.index("what would be done") < said.index("\ngood.pb GraphDef, ")
+    assert "\n└── will convert\n" in said[said.index("\ngood.pb GraphDef") : said.index("\nrefused.pb GraphDef")]
+    assert "\n└── will not convert, code 42 (refused): op PyFunc; node f; cut above it\n" in said
+    assert "\n└── will not convert, code 40 (bad_input): html.pb is an HTML page" in said
+
+
+@pytest.mark.parametrize("columns", [60, 200])
+def test_a_terminal_shows_what_is_read_and_keeps_the_trees(source: Path, columns: int) -> None:
+    """The line on what is at work goes, the trees stay whole, and the cursor is back."""
+    seen = run_at_terminal("inspect", str(source), columns=columns, program=WITHOUT_TENSORFLOW)
+    lines = seen.screen()
+    assert seen.code == 42
+    assert "reads " in seen.text
+    assert not any("reads " in line for line in lines)
+    assert seen.text.count("\x1b[?25l") == 1 == seen.text.count("\x1b[?25h")
+    assert [line for line in lines if "will convert" in line] == ["└── will convert"]
+    assert lines.index("good.pb GraphDef, 38 B") < lines.index("└── will convert")
 
 
 def test_what_could_be_read_stands_beside_the_error(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,9 +104,10 @@ def test_an_interrupt_ends_the_run_in_order(tmp_path: Path, monkeypatch: pytest.
         raise KeyboardInterrupt
 
     monkeypatch.setattr(calling, "_pass_on", stop)
+    others = descendants(os.getpid())  # of other tests
     with pytest.raises(KeyboardInterrupt):
         convert(GOOD, tmp_path / "out", CHEAP)
-    assert not descendants(os.getpid())
+    assert set(descendants(os.getpid())) <= set(others)
 
 
 @pytest.mark.slow

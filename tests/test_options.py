@@ -44,6 +44,12 @@ def test_help_groups_the_options_by_what_they_are_about() -> None:
         assert f"--{knob.name.replace('_', '-')}" in found[knob.metadata["group"].capitalize()]
 
 
+def test_the_usual_commands_come_first() -> None:
+    """Whoever reads the list from its top sees what to begin with."""
+    listed = run_job("--help").stdout.partition("Commands:")[2].split("\n  ")[1:]
+    assert [line.split()[0] for line in listed][:2] == ["run", "inspect"]
+
+
 def test_a_commands_own_options_come_first() -> None:
     """What ``inspect`` has beside the knobs is not lost among them."""
     found = sections(run_job("inspect", "--help").stdout)

@@ -66,7 +66,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def said_by(programs: Path, *arguments: str) -> str:
     """Return what the installed program prints, far from the source tree."""
     plain = {name: value for name, value in environment().items() if name != "PYTHONPATH"}
-    command = [programs / "tf1lift", *arguments]
+    command = [str(programs / "tf1lift"), *arguments]
     return subprocess.run(command, cwd="/", env=plain, check=True, capture_output=True, text=True).stdout
 
 

@@ -343,6 +343,9 @@ def test_absent_manifest_is_a_usage_error(tmp_path: Path) -> None:
     """It is no missing source: the flag is named."""
     with pytest.raises(UsageError, match=r"there is no manifest; .*absent\.yaml; check --manifest"):
         read_manifest(Settings(manifest=str(tmp_path / "absent.yaml")), [], tmp_path)
+    (tmp_path / "manifest.yaml").touch()
+    with pytest.raises(UsageError, match=r"there is no manifest; .*; did you mean .*/manifest\.yaml\?"):
+        read_manifest(Settings(manifest=str(tmp_path / "manifesto.yaml")), [], tmp_path)
 
 
 def test_manifest_entry_that_fits_nothing_is_named(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_bucket_s_graph_comes_last(moto_uri: str, monkeypatch: pytest.MonkeyPa
     assert written[-1] == f"{NAME}/1/saved_model.pb"
 
 
-@pytest.mark.parametrize("died_after", range(len(MODEL)))
+@pytest.mark.parametrize("died_after", [0, len(MODEL) - 1])
 def test_what_died_half_way_is_completed(died_after: int, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A claimed version is for these bytes alone: whoever comes next completes it under the same number."""
     dest, target = f"{uri}/out", f"{uri}/models"
@@ -193,8 +193,7 @@ def test_somebody_else_s_versions_stay(tmp_path: Path) -> None:
     assert [path.name for path in mine.iterdir()] == ["saved_model.pb"]
 
 
-@pytest.mark.parametrize("count", [2, 5])
-def test_exports_at_the_same_time_make_one_version(count: int, uri: str) -> None:
+def test_exports_at_the_same_time_make_one_version(uri: str) -> None:
     """Two timers that overlap agree on the number and on the bytes."""
     dest, target = f"{uri}/out", f"{uri}/models"
     publish_one(open_storage(dest))
@@ -206,7 +205,7 @@ def test_exports_at_the_same_time_make_one_version(count: int, uri: str) -> None
         except BaseException as error:  # noqa: BLE001 - the test raises it
             errors.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(count)]
+    threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

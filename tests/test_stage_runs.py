@@ -61,6 +61,16 @@ def test_what_may_be_the_machines_is_tried_once_more(error: Exception) -> None:
     assert len(scripted.asked) == 2
 
 
+def test_a_stage_is_told_of_when_its_turn_has_come() -> None:
+    """With what it is asked: a display says how long that may take; a second try is another beginning."""
+    told = list[tuple[str, object]]()
+    scripted = cast("Forkserver", Scripted(Crashed("signal SIGSEGV"), BenchmarkResult(verdict="measured")))
+    lanes = Lanes([Lane(forkservers={"exact": scripted, "as_run": scripted})])
+    stages = StageRuns(lanes, Settings(), 0, lambda stage, request: told.append((stage, request)))
+    stages.run("as_run", "benchmark", BENCHMARK, BenchmarkResult)
+    assert told == [("benchmark as run", BENCHMARK)] * 2
+
+
 @pytest.mark.parametrize(
     ("mode", "request_", "error"),
     [

@@ -8,6 +8,7 @@ from job.plan import deciding
 from job.records import ArtifactOptions, DeviceReport, Finding, Format, WarmUpResult
 from job.requests import SourceRequest, WarmUpRequest
 from job.warm_up import FILE, hold
+from tests.fakes import put, run_here, use_fake_stages
 from tests.jobs import GOLDENS
 
 
@@ -51,6 +52,22 @@ def test_warm_up_decides_a_plan() -> None:
     device = DeviceReport(device="cpu", name="")
     plans = [deciding(Settings(serving_warmup=asked), ArtifactOptions(), device) for asked in (False, True)]
     assert plans[0] != plans[1]
+
+
+@pytest.mark.parametrize(("is_asked", "is_fast"), [(True, True), (True, False), (False, True)])
+def test_both_models_are_warmed_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_asked: bool, is_fast: bool
+) -> None:
+    """The fast model is another one, which must answer for itself; a report tells of no model that is not there."""
+    use_fake_stages(monkeypatch)
+    put(tmp_path / "in", "a.pb" if is_fast else "tired.pb")
+    (report,) = run_here(tmp_path, benchmark="quick", serving_warmup=is_asked).reports
+    found = [path.relative_to(tmp_path / "out" / report.place).parts[0] for path in (tmp_path / "out").rglob(FILE)]
+    models = ["saved_model", *(["saved_model_fast"] if is_fast else [])] if is_asked else []
+    assert sorted(found) == models
+    assert report.summary is not None
+    told = [one.cause.split()[0] for one in report.summary.findings if one.code == "warm_up_written"]
+    assert told == models
 
 
 @pytest.mark.slow

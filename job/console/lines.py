@@ -70,6 +70,12 @@ def _ended(report: ArtifactReport) -> str:
         return f"{report.error.code_name}: {report.error.what}"
     if report.status == "already_published":
         return "published before"
-    speeds = [f"{SPEEDS[one.name]}{one.ratio.value:.2f}x" for one in wording.best(report)]
     error = wording.parity(report.parity)
-    return ", ".join([PROOFS.get(error, f"error {error}"), *speeds])
+    return ", ".join([PROOFS.get(error, f"error {error}"), *_speeds(report)])
+
+
+def _speeds(report: ArtifactReport) -> list[str]:
+    """Write the ratios of throughputs, TF2 to TF1; nothing where none was measured."""
+    if wording.why_no_speed(report):
+        return []
+    return [f"{SPEEDS[one.name]}{one.ratio.value:.2f}x" for one in wording.best(report)] or ["speed unstable"]

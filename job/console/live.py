@@ -18,6 +18,7 @@ from job.console.lines import Line, cut, duration, ended_line
 from job.console.pace import CERTAIN, Pace, Rate
 from job.console.printing import safe
 from job.console.progress import Moved, Progress
+from job.logs import is_terminal
 from job.records import ArtifactReport
 
 DRAWN_PER_S: Final = 4
@@ -76,7 +77,8 @@ class _Work:
         elif self.transfer:
             how_far = self.transfer.told(now_s, with_bar=with_bar)
         elif self.about_s:
-            how_far = f"{duration(spent_s)} of about {duration(self.about_s)}"
+            more = " of about" if spent_s < self.about_s else ", expected were"
+            how_far = f"{duration(spent_s)}{more} {duration(self.about_s)}"
         else:
             how_far = duration(spent_s)
         return f"{self.stage}, {how_far}"
@@ -91,11 +93,11 @@ class _Display(Progress):
         self._work = dict[str, _Work]()
         self._pace, self._began_s, self._first_s = Pace(), time.monotonic(), 0.0
         self._total = self._done = self._failed = 0
-        self._phase = "starts"
+        self._phase, self._phase_s = "starts", self._began_s
         self.is_over = False
 
     def phase(self, what: str) -> None:
-        self._phase = what
+        self._phase, self._phase_s = what, time.monotonic()
 
     def expect(self, count: int) -> None:
         self._total = count
@@ -150,7 +152,7 @@ class _Display(Progress):
 
     def _whole(self, now_s: float, at_work: int) -> str:
         if not at_work and self._done >= self._total:
-            return f"{self._spinner(now_s)} {safe(self._phase)}, {duration(now_s - self._began_s)}"
+            return f"{self._spinner(now_s)} {safe(self._phase)}, {duration(now_s - self._phase_s)}"
         failed = f", {self._failed} failed" if self._failed else ""
         so_far = f"{at_work} at work, {duration(now_s - self._began_s)} so far"
         return f"{self._done} of {self._total} done{failed}; {self._left(now_s)}{so_far}"
@@ -193,7 +195,7 @@ def live() -> Iterator[Progress]:
     """Draw a run's progress on stderr for as long as the context lasts; what others write there comes above it."""
     console = _SerialConsole(stderr=True, highlight=False, markup=False, emoji=False)
     shown = _Display(console)
-    picture = Live(shown, console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+    picture = Live(shown, console=console, auto_refresh=False, transient=True, redirect_stdout=is_terminal(sys.stdout))
     over = threading.Event()
     painter = threading.Thread(target=_paint, args=(picture, over), daemon=True)
     with suppress(OSError, ValueError):  # the terminal has gone, here and below
@@ -204,9 +206,13 @@ def live() -> Iterator[Progress]:
     finally:
         shown.is_over = True
         over.set()
-        painter.join(1)  # it waits for its turn if a signal came while another had it
-        with suppress(OSError, ValueError), console:
-            picture.stop()
+        try:
+            painter.join(1)  # it waits for its turn if a signal came while another had it
+            with suppress(OSError, ValueError), console:
+                picture.stop()
+        except KeyboardInterrupt:
+            shown.abandon()
+            raise
 
 
 class _SerialConsole(Console):
@@ -226,7 +232,7 @@ class _SerialConsole(Console):
 
     def __exit__(self, *raised: object) -> None:
         try:
-            super().__exit__(*raised)  # type: ignore[arg-type] # rich names the three
+            super().__exit__(*raised)
         finally:
             self._turn.release()
 

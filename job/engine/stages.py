@@ -9,6 +9,7 @@ import tensorflow as tf
 from job.engine import runtime
 from job.engine.assembling import assemble, load, outline
 from job.engine.benchmarking import benchmark
+from job.engine.caches import fill_caches
 from job.engine.exporting import export, rehearse_export
 from job.engine.lift import lift, rehearse
 from job.engine.proof.verifying import verify
@@ -31,6 +32,8 @@ from job.requests import (
     VerifyRequest,
     WarmUpRequest,
 )
+
+__all__ = ["STAGES", "Stage", "fill_caches"]
 
 
 class Stage(NamedTuple):

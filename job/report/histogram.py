@@ -10,7 +10,7 @@ from job.report.panel import Panel, Plot
 from job.results import ErrorHistogram, ParityResult
 
 COMPARISONS: Final = {"exact": "conversion alone", "as_run": "as run"}
-COLOUR_OF: Final = {"exact": "candidate", "as_run": "fast"}
+COLOUR_OF: Final = {"exact": "exact", "as_run": "as-run"}
 
 UNEQUAL: Final = "≠"
 _SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -72,22 +72,24 @@ def plot(report: ArtifactReport, figure: Any) -> Plot:
     unequal = any(whole(parity).unequal for parity in compared)
     highest = max(max(counts(whole(parity), decades)) for parity in compared)
     top = math.ceil(math.log10(highest)) + _SHOWN
-    panel = Panel(figure, x=(decades[0] - 1.6, decades[-1] + (2.4 if unequal else 1)), y=(0, top), left=52)
+    beside = 1 + len(decades) / 8  # of the bar for the equal ones, so that its label has room
+    first, last = decades[0] - beside, decades[-1] + beside
+    panel = Panel(figure, x=(first - 0.6, last + 1 if unequal else decades[-1] + 1), y=(0, top), left=52)
     panel.rules({place + _SHOWN: _count(place) for place in range(0, int(top) + 1, 1 if top < 6 else 2)})
-    _bars(panel, compared, decades)
+    _bars(panel, compared, decades, (first - 0.5, *decades, last))
     step = 1 if len(decades) < _MOST_LABELS else 2
-    places = {decades[0] - 1.0: "equal"} | {float(at): power(at) for at in range(decades[0], decades[-1] + 2, step)}
-    panel.below(places | ({decades[-1] + 1.9: UNEQUAL} if unequal else {}), "error, relative to the output's scale")
+    places = {first: "equal"} | {float(at): power(at) for at in range(decades[0], decades[-1] + 2, step)}
+    panel.below(places | ({last + 0.5: UNEQUAL} if unequal else {}), "error, relative to the output's scale")
     panel.above("values")
     _tolerance(panel, report, decades, top)
     series = {COLOUR_OF[parity.mode]: COMPARISONS[parity.mode] for parity in compared}
-    return panel.plot("errors", title="How many values are off by how much", description=told(report), series=series)
+    title = "How many values are off by how much"
+    return panel.plot("errors", title=title, description=told(report), series=series, marks="bars")
 
 
-def _bars(panel: Panel, compared: tuple[ParityResult, ...], decades: range) -> None:
+def _bars(panel: Panel, compared: tuple[ParityResult, ...], decades: range, starts: tuple[float, ...]) -> None:
     width = 0.84 / len(compared)
     for number, parity in enumerate(compared):
-        starts = (decades[0] - 1.5, *decades, decades[-1] + 1.4)
         found = zip(starts, counts(whole(parity), decades), strict=True)
         bars = [(start + 0.08 + number * width, _height(count)) for start, count in found]
         seen = [(left, height) for left, height in bars if height]
@@ -102,7 +104,8 @@ def _tolerance(panel: Panel, report: ArtifactReport, decades: range, top: float)
     place = math.log10(max(limits)) if len(limits) == 1 else math.inf
     if decades[0] <= place <= decades[-1] + 1:
         panel.mark(place)
-        panel.text(place, top, "tolerance", across="center", along="bottom", up=8)
+        is_left = place < (decades[0] + decades[-1]) / 2
+        panel.text(place, top, "tolerance", across="left" if is_left else "right", along="bottom", up=8)
 
 
 def _compared(report: ArtifactReport) -> tuple[ParityResult, ...]:
@@ -130,10 +133,14 @@ def _sentence(parity: ParityResult) -> str:
     counted, name = whole(parity), COMPARISONS[parity.mode].capitalize()
     if counted.equal == counted.elements:
         return f"{name}: all {counted.elements:,} compared values are equal."
-    parts = [f"{counted.equal:,} equal"] if counted.equal else []
-    if counted.decades:
-        most = max(counted.decades, key=lambda decade: decade.exponent).exponent
-        off = sum(decade.count for decade in counted.decades)
-        parts.append(f"{off:,} off by less than {power(most + 1)} of the scale")
-    parts += [f"{counted.unequal:,} unequal"] if counted.unequal else []
-    return f"{name}: of {counted.elements:,} compared values {', '.join(parts)}."
+    off = sum(decade.count for decade in counted.decades)
+    most = power(max((decade.exponent for decade in counted.decades), default=0) + 1)
+    parts = (
+        (counted.equal, "are equal"),
+        (off, f"are off by less than {most} of the scale"),
+        (counted.unequal, "differ without a measure"),
+    )
+    told = [f"{count:,} {what}" for count, what in parts if count]
+    if len(told) == 1:
+        return f"{name}: all {told[0]}."
+    return f"{name}: of {counted.elements:,} compared values {', '.join(told)}."

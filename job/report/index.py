@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from job import wording
-from job.records import ArtifactReport
+from job.records import ArtifactReport, Status
+from job.report import environment
 
-STATUSES: Final = {
+STATUSES: Final[dict[Status, str]] = {
     "not_published": "not published",
     "published": "published",
     "already_published": "published before",
@@ -40,8 +41,10 @@ def proven(reports: Sequence[ArtifactReport]) -> str:
     worst = f"none is off by more than {largest:.1e} of its output's largest magnitude"
     off = worst if largest else "all of their values are equal"
     ratios = [best.ratio.value for report in passed for best in wording.best(report)[:1]]
-    speed = f"; throughput is {min(ratios):.2f} to {max(ratios):.2f} times TF1's" if ratios else ""
-    return f"{len(passed):,} of the {published:,} published answer as their TF1 graphs do: {off}{speed}."
+    range_of = " to ".join(dict.fromkeys(f"{ratio:.2f}" for ratio in (min(ratios), max(ratios)))) if ratios else ""
+    speed = f"; throughput is {range_of} times TF1's" if ratios else ""
+    count = f"All {published:,}" if len(passed) == published else f"{len(passed):,} of the {published:,}"
+    return f"{count} published answer as their TF1 graphs do: {off}{speed}."
 
 
 def causes(reports: Sequence[ArtifactReport]) -> list[tuple[str, int, int]]:
@@ -50,9 +53,9 @@ def causes(reports: Sequence[ArtifactReport]) -> list[tuple[str, int, int]]:
     return [(name, code, count) for (name, code), count in found.most_common()]
 
 
-def environment(reports: Sequence[ArtifactReport]) -> dict[str, str]:
-    """Return where a run took place: what all its reports say alike, with the device of a benchmark."""
-    told = [report.environment | (report.benchmark.environment if report.benchmark else {}) for report in reports]
+def surroundings(reports: Sequence[ArtifactReport]) -> dict[str, str]:
+    """Return where a run took place: what all its reports say alike."""
+    told = [environment.told(report) for report in reports]
     names = dict.fromkeys(name for one in told for name in one)
     values = {name: {one[name] for one in told if name in one} for name in names}
     return {name: found.pop() for name, found in values.items() if len(found) == 1}

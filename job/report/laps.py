@@ -32,10 +32,10 @@ def plot(report: ArtifactReport, figure: Any) -> Plot:
     height = TOP + BOTTOM + _ROW * len(laps)
     panel = Panel(figure, x=(ticks[0], ticks[-1]), y=(0, len(laps)), left=10, height=height)
     panel.below({tick: short(tick) for tick in ticks}, "times saved_model's throughput, 95 %")
-    panel.mark(1.0)
     for row, (variant, lap) in zip(reversed(range(len(laps))), laps, strict=True):
         colour = "fast" if variant.verdict == "published" else "baseline"
         panel.text(ticks[0], row + 0.62, f"{variant.name}, batch {lap.batch_size}", colour="ink")
+        panel.whiskers([1.0], [(row + 0.05, row + 0.55)], colour="line")
         panel.whiskers([row + 0.3], [(lap.low, lap.high)], colour=colour, lying=True)
         panel.points([lap.ratio], [row + 0.3], colour=colour, marker="o", is_hollow=False)
     told = "; ".join({variant.name: f"{variant.name} {wording.gains(variant)}" for variant, _ in laps}.values())

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from job import wording
 from job.records import ArtifactReport, LeftAlone
 from job.redaction import printable, redacted
-from job.report import histogram, index, reproduction, verdict
+from job.report import environment, histogram, index, reproduction, verdict
 from job.report.figures import plots_of
 from job.report.files import beside
 from job.report.loading import loading_snippets
@@ -29,7 +29,7 @@ def render_html(report: ArtifactReport, *, directory: Path | None = None, scratc
     sections = [section for section in SECTIONS if section.applies(report)]
     plots, files = plots_of(report, scratch), beside(report, directory)
     return (
-        _environment().get_template("report.html.j2").render(report=report, sections=sections, plots=plots, files=files)
+        _templates().get_template("report.html.j2").render(report=report, sections=sections, plots=plots, files=files)
     )
 
 
@@ -47,7 +47,7 @@ def render_index(
     there is to say of the run as a whole, by name, and `document` the name of its JSON document beside the index.
     """
     return (
-        _environment()
+        _templates()
         .get_template("index.html.j2")
         .render(
             reports=index.worst_first(reports),
@@ -61,8 +61,8 @@ def render_index(
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def _templates() -> Environment:
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -70,15 +70,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.globals.update(
+    made.globals.update(
         wording=wording,
         verdict=verdict,
+        environment=environment,
         histogram=histogram,
         index=index,
         reproduction=reproduction,
         loading_snippets=loading_snippets,
     )
-    return environment
+    return made
 
 
 def _shown(value: object) -> object:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from markupsafe import Markup
 
@@ -21,11 +21,12 @@ Limits = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """A drawn panel, with what a page writes above it; `series` are colours with what is drawn in them."""
+    """A drawn panel, with what a page writes above it; `series` are colours with what is drawn in them, as `marks`."""
 
     title: str
     svg: Markup
     series: Mapping[str, str]
+    marks: Literal["points", "bars"]
 
 
 class Panel:
@@ -110,10 +111,18 @@ class Panel:
         if y is not None:
             self._axes.hlines([y], *self._x, **looks)
 
-    def plot(self, name: str, *, title: str, description: str, series: Mapping[str, str]) -> Plot:
+    def plot(
+        self,
+        name: str,
+        *,
+        title: str,
+        description: str,
+        series: Mapping[str, str],
+        marks: Literal["points", "bars"] = "points",
+    ) -> Plot:
         """Return what was drawn, with `description` for who cannot see it; `name` is unique in the page."""
         svg = inlined(written(self._figure), name=name, title=title, description=description)
-        return Plot(title=title, svg=svg, series=series)
+        return Plot(title=title, svg=svg, series=series, marks=marks)
 
 
 def nice(low: float, high: float) -> list[float]:

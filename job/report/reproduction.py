@@ -47,7 +47,7 @@ def as_shell(command: tuple[str, ...]) -> tuple[str, ...]:
     lines = list[str]()
     for word in command:
         if not lines or word.startswith("--"):
-            lines.append(shlex.quote(word))
+            lines.append(f"{'  ' if lines else ''}{shlex.quote(word)}")
         else:
             lines[-1] += f" {shlex.quote(word)}"
     return (*(f"{line} \\" for line in lines[:-1]), *lines[-1:])

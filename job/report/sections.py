@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from job.records import ArtifactReport
+from job.report.environment import told
 from job.report.loading import loading_snippets
 
 
@@ -40,5 +41,5 @@ SECTIONS: Final = (
         title="Source objects",
         applies=lambda report: bool(report.sources or report.artifact.objects),
     ),
-    Section(name="environment", title="Where it ran", applies=lambda report: bool(report.environment)),
+    Section(name="environment", title="Where it ran", applies=lambda report: bool(told(report))),
 )

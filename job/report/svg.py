@@ -5,10 +5,9 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-COLOURS: Final = {
-    name: f"#0000{number:02x}"
-    for number, name in enumerate(("ink", "soft", "line", "ground", "bad", "baseline", "candidate", "fast"), 1)
-}
+_NAMES: Final = ("ink", "soft", "line", "ground", "exact", "as-run", "baseline", "candidate", "fast")
+
+COLOURS: Final = {name: f"#0000{number:02x}" for number, name in enumerate(_NAMES, 1)}
 """What is drawn in these becomes a colour of the page's style sheet: those of a light page, or of a dark one."""
 
 _ROOT: Final = re.compile(r'<svg\b[^>]*\bviewBox="0 0 (?P<width>[\d.]+) (?P<height>[\d.]+)"[^>]*>')

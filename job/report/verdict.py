@@ -51,7 +51,7 @@ def _answers(parity: ParityResult) -> str:
 
 
 def _error(output: OutputParity) -> str:
-    return f"{output.relative:.1e} of its output's largest magnitude ({output.tolerance:.2g} is allowed)"
+    return f"{output.relative:.1e} of the output's largest magnitude ({output.tolerance:.2g} is allowed)"
 
 
 def _speed(report: ArtifactReport) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from job.errors import JobError, NoInput, UsageError
-from job.nearest import nearest
+from job.nearest import nearest, question
 from job.storage.base import Storage
 from job.storage.elsewhere import SUPPORTED, check_path, mount_missing, unknown
 from job.storage.keys import EVERYTHING, Selection, belonging_to
@@ -57,7 +57,7 @@ def _question(uri: str) -> str:
         close = nearest(name, () if name in beside else beside)
     except JobError:
         return ""
-    return f"did you mean {parent}{slash}{close[0]}?" if close else ""
+    return question(f"{parent}{slash}{close[0]}") if close else ""
 
 
 def _open(uri: str, selection: Selection) -> Storage:

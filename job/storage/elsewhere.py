@@ -66,6 +66,16 @@ def check_path(path: str) -> None:
 def mount_missing(path: str) -> str:
     """Return how to let a container see a directory; empty outside of one, and where the directory is there."""
     top = Path(*Path(path).parts[:2])
-    if not path.startswith("/") or top.exists() or not any(Path(mark).exists() for mark in _MARKS):
+    if not path.startswith("/") or top.exists() or not _is_contained():
         return ""
     return f'there is no {top} in this container: mount it by `docker run -v "$PWD:{top}"`'
+
+
+def write_as_yourself() -> str:
+    """Return how to let a container write where its user may not; empty outside of one."""
+    yourself = 'run as yourself, `docker run --user "$(id -u):$(id -g)"`'
+    return f"{yourself}, or give user {os.getuid()} permission" if _is_contained() else ""
+
+
+def _is_contained() -> bool:
+    return any(Path(mark).exists() for mark in _MARKS)

@@ -21,6 +21,9 @@ _NO_LINKS: Final = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 _REMEDIES: Final = {
     errno.ENOSPC: "free space, or choose another directory",
     errno.EDQUOT: "free space, or choose another directory",
+    **dict.fromkeys(
+        (errno.EEXIST, errno.ENOTDIR), "a file lies where a directory is wanted: move it, or choose another directory"
+    ),
     errno.EROFS: "mount it writable, or choose another directory",
     errno.EACCES: f"give user {os.getuid()} permission, or choose another directory",
     errno.EPERM: f"give user {os.getuid()} permission, or choose another directory",

@@ -82,8 +82,9 @@ class LocalStorage:
 
     def upload(self, path: Path, key: str) -> None:
         """See `Storage`."""
-        with local_io(path):
-            save(self._root / plain(key), noting(path, chunks_of(path)), key=key)
+        target = self._root / plain(key)
+        with local_io(target):
+            save(target, noting(path, chunks_of(path)), key=key)
 
     def create(self, key: str, data: bytes) -> bool:
         """See `Storage`."""

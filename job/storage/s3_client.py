@@ -4,6 +4,7 @@ boto3 retries requests itself (eight tries, growing pauses); here is what it lea
 """
 
 import hashlib
+import os
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -96,9 +97,10 @@ class Connection:
 
     def _new(self) -> Any:
         try:
-            client = Session().client("s3", config=_CLIENT)
+            region = os.environ.get("AWS_REGION") or None  # every SDK's variable but boto3's
+            client = Session(region_name=region).client("s3", config=_CLIENT)
         except (BotoCoreError, ValueError) as error:
-            remedy = "check AWS_ENDPOINT_URL_S3, AWS_REGION and AWS_PROFILE"
+            remedy = "check AWS_PROFILE, AWS_REGION, the credentials, and that AWS_ENDPOINT_URL_S3 begins with http"
             raise UsageError(f"the S3 client cannot be set up: {error}", where=self._uri, remedy=remedy) from error
         events = client.meta.events
         events.register("needs-retry.s3", self._weigh)

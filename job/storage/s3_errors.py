@@ -45,6 +45,11 @@ _ANSWERS: Final[dict[str, Told]] = {
         "write https:// in AWS_ENDPOINT_URL_S3 if it speaks TLS, or check that an S3 server answers there",
     ),
     "404": _NO_BUCKET,
+    "NoSuchKey": (
+        Denied,
+        "the endpoint knows no buckets",
+        "write AWS_ENDPOINT_URL_S3 without a bucket's name or a path",
+    ),
 }
 _OBJECT_ANSWERS: Final[dict[str, Told]] = {
     "NoSuchKey": (BadInput, "the object is not there", "check its key, or whether it was deleted meanwhile"),

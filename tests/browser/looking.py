@@ -23,7 +23,7 @@ SCHEMES: Final[tuple[Scheme, ...]] = ("light", "dark")
 VIEWS: Final = tuple(View(width, scheme) for scheme, width in product(SCHEMES, (360, 800, 1600)))
 EXTREMES: Final = (VIEWS[0], VIEWS[-1])
 _HEIGHT: Final = 900
-_PAPER: Final = ViewportSize(width=718, height=1047)  # A4 at 96 dots an inch, less 1 cm on each side
+_PAPER: Final = ViewportSize(width=673, height=987)  # A4 at 96 dots an inch, less the margins that the pages ask for
 
 _WIDER: Final = """() => {
   const root = document.documentElement;
@@ -34,7 +34,8 @@ _CUT: Final = """() => [...document.querySelectorAll("main *:not(svg *)")].filte
   const style = getComputedStyle(one), box = one.getBoundingClientRect();
   const scrolls = style.overflowX !== "visible" && one.scrollWidth > one.clientWidth + 1;
   return box.width > 1 && (scrolls || box.right > document.documentElement.clientWidth + 1);
-}).map((one) => `<${one.tagName.toLowerCase()}> ${one.textContent.trim().slice(0, 40)}`)"""
+}).filter((one, _, all) => !all.some((other) => other !== one && other.contains(one)))
+  .map((one) => `<${one.tagName.toLowerCase()}> ${one.textContent.trim().slice(0, 40)}`)"""
 
 _AXE: Final = """async () => (await axe.run({resultTypes: ["violations"]})).violations.map((one) =>
   `${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map((node) => node.target.join(" ")).join(", ")}`)"""

@@ -7,7 +7,7 @@ from typing import Final
 
 from job.records import Artifact, ArtifactReport, ErrorRecord, Finding, Format, LeftAlone, Signature, TensorSpec
 from job.report import render_html, render_index
-from job.results import BenchmarkResult, DivergingNode, OutputParity
+from job.results import BenchmarkResult, Decade, DivergingNode, ErrorHistogram, OutputParity
 from tests import samples
 
 LONG: Final = "a_name_without_any_place_to_break_it_" * 6
@@ -73,9 +73,14 @@ def _refused() -> ArtifactReport:
 
 
 def _wrong() -> ArtifactReport:
+    """Answers that are off by anything that there is, in a great many numbers."""
     assert samples.PARITY_FAILED.parity is not None
     diverging = DivergingNode(node="resnet/block1/conv/Conv2D", op="Conv2D", reason="0.03 of the scale of its output")
-    return replace(samples.PARITY_FAILED, parity=replace(samples.PARITY_FAILED.parity, first_diverging=diverging))
+    decades = tuple(Decade(exponent=exponent, count=123_456_789) for exponent in range(-12, 3))
+    spread = ErrorHistogram(equal=987_654_321, decades=decades, unequal=1_234_567)
+    outputs = tuple(replace(one, histogram=spread) for one in samples.PARITY_FAILED.parity.outputs)
+    parity = replace(samples.PARITY_FAILED.parity, first_diverging=diverging, outputs=outputs)
+    return replace(samples.PARITY_FAILED, parity=parity)
 
 
 def _reports() -> dict[str, ArtifactReport]:

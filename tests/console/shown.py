@@ -1,6 +1,7 @@
 """A run's display with nothing behind it, for a process at a terminal: ``python -m tests.console.shown WHAT``."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -78,6 +79,7 @@ def abandoned(shown: Progress) -> None:
 
 def main() -> None:
     """Show one of these."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts this may ignore it
     configure("auto", displayed={"stage_ended"})
     try:
         with progress(is_shown=True) as shown:

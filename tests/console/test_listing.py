@@ -2,6 +2,7 @@ import io
 import re
 import sys
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_details_are_a_tree(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_weightiest_findings_come_first(capsys: pytest.CaptureFixture[str]) -> None:
     """What stands in the way is read before what is good to know."""
-    weights = ("info", "error", "warning")
+    weights: tuple[Literal["info", "error", "warning"], ...] = ("info", "error", "warning")
     findings = tuple(replace(samples.SUMMARY.findings[0], severity=one) for one in weights)
     listing.print_details(replace(WHOLE, summary=replace(samples.SUMMARY, findings=findings)))
     lines = (GUIDES.sub("", line).partition(":")[0] for line in capsys.readouterr().out.splitlines())
@@ -83,10 +84,10 @@ def test_a_terminal_gets_the_same_tree(on_terminal: PlaceTerminal, capsys: pytes
 
 def test_a_tree_is_drawn_in_ascii_where_there_is_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream of another encoding gets guides that it can hold."""
-    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    stream = io.TextIOWrapper(paper := io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)
     listing.print_details(WHOLE)
-    out = stream.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined] # it is the BytesIO
+    out = paper.getvalue().decode("ascii")
     assert "+-- produced by TensorFlow 1.15.5" in out
     assert out.endswith("`-- will convert\n")
 

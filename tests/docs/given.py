@@ -25,6 +25,9 @@ v1 = tf.compat.v1
 RECORDED: Final = ("case.json", "golden.npz")
 """What a golden holds beside the model."""
 
+GONE: Final = "/data/old/vocab.txt"
+"""Where a vocabulary was on the machine that trained."""
+
 KERNEL = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
 MEAN, VARIANCE = np.array([0.5, -1.0, 2.0], np.float32), np.array([1.5, 0.25, 4.0], np.float32)
 
@@ -71,14 +74,15 @@ def session() -> Iterator[Any]:
         yield opened
 
 
-def initialise(opened: Any) -> None:
+def initialise(opened: Any, *, fill_tables: bool = True) -> None:
     """Give every variable its value and every table its content."""
-    opened.run([v1.global_variables_initializer(), v1.tables_initializer()])
+    opened.run(v1.global_variables_initializer())
+    opened.run(v1.tables_initializer() if fill_tables else ())
 
 
-def save(opened: Any, prefix: Path, *, meta: bool = True) -> None:
+def save(opened: Any, prefix: Path, *, meta: bool = True, fill_tables: bool = True) -> None:
     """Write a checkpoint of all variables."""
-    initialise(opened)
+    initialise(opened, fill_tables=fill_tables)
     v1.train.Saver().save(opened, str(prefix), write_meta_graph=meta)
 
 
@@ -238,17 +242,15 @@ def broken_signature_saved_model(source: Path) -> None:
 
 def moved_vocabulary_checkpoint(source: Path) -> None:
     """A graph that reads its vocabulary from a machine that is gone; the file lies elsewhere below the source."""
-    gone = source / "vocab.txt"
-    gone.write_text("the\nquick\nfox\n")
+    (source / "text").mkdir()
+    (source / "text/words.txt").write_text("the\nquick\nfox\n")
     with session() as opened:
         lines = tf.lookup.TextFileInitializer(
-            str(gone), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+            GONE, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
         )
         ids = tf.lookup.StaticHashTable(lines, -1).lookup(v1.placeholder(tf.string, [None], name="words"))
         tf.gather(value("embedding", KERNEL), ids, name="vectors")
-        save(opened, source / "model.ckpt")
-    (source / "text").mkdir()
-    gone.rename(source / "text/words.txt")
+        save(opened, source / "model.ckpt", fill_tables=False)
 
 
 def lookup_table_checkpoint(source: Path) -> None:
@@ -292,13 +294,8 @@ def keras_file(source: Path) -> None:
     keras_golden(source, "2.2.4-tf", "shared_and_nested")
 
 
-def keras_recurrent_file(source: Path) -> None:
-    """A file with a recurrent layer, whose gates are hard sigmoids."""
-    keras_golden(source, "2.2.4", "masked_words")
-
-
 def keras_1_file(source: Path) -> None:
-    """A file of Keras 1, whose configuration is a list."""
+    """A file of Keras 1, whose configuration is a list, with a recurrent layer whose gates are hard sigmoids."""
     keras_golden(source, "1.2.2", "words_1")
 
 
@@ -320,7 +317,8 @@ def keras_weights_and_configuration(source: Path) -> None:
 def keras_lambda(source: Path) -> None:
     """A model with Python code in it."""
     code = {"function": ["4wEAAAA=\n", None, None], "function_type": "lambda"}
-    layers = ({"class_name": "Dense", "config": DENSE}, {"class_name": "Lambda", "config": {"name": "scale", **code}})
+    scale = {"name": "scale", "batch_input_shape": [None, 4], **code}
+    layers = ({"class_name": "Lambda", "config": scale}, {"class_name": "Dense", "config": DENSE})
     keras_weights(source)
     with h5py.File(source / "weights.h5") as weights, h5py.File(source / "model.h5", "w") as file:
         file.attrs["model_config"] = json.dumps(_sequential(*layers)).encode()

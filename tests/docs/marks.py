@@ -60,7 +60,7 @@ def faults_of(block: Block) -> Iterator[str]:
         yield "says no language: fence it, as ```sh, ```console, ```python, ```yaml or ```text"
     elif block.language not in (*RUN, *PARSED, *SHOWN) and not (marks.by or marks.file):
         yield f"is in {block.language}, which nothing checks: say `run: by FILE` or `run: file NAME`"
-    if len([found for found in (marks.file, marks.by, marks.why_not) if found]) > 1:
+    if len([found for found in (marks.file, marks.by, marks.why_not, marks.given) if found]) > 1:
         yield "is said to be several of: kept in a file, checked elsewhere, not run"
 
 

@@ -52,7 +52,11 @@ class Reader:
         self._state, self._checked = home / "state.sh", home / "checked"
         self._commands = home / "bin"
         stand_ins.install(self._commands, self.clone)
-        told = {stand_ins.SAYS_TO: str(self._checked), stand_ins.REAL_PATH: os.environ["PATH"]}
+        told = {
+            stand_ins.SAYS_TO: str(self._checked),
+            stand_ins.REAL_PATH: os.environ["PATH"],
+            stand_ins.IMAGE: os.environ.get(stand_ins.IMAGE, ""),
+        }
         self._environment = _environment(home) | dict(variables) | told
 
     def type(self, script: str) -> Ended:

@@ -70,12 +70,16 @@ def own_options() -> str:
     """The options of single commands, which are no knobs."""
     known = {knob.name for knob in knobs()}
     rows = [
-        (f"`{name}`", ", ".join(f"`{flag}`" for flag in option.opts), option.help or "")
+        (f"`{name}`", ", ".join(f"`{flag}`" for flag in option.opts), _envvar(option), option.help or "")
         for name, command in sorted(cli.app.commands.items())
         for option in command.params
         if isinstance(option, click.Option) and option.name not in known
     ]
-    return _table(("command", "option", "means"), rows)
+    return _table(("command", "option", "variable", "means"), rows)
+
+
+def _envvar(option: click.Option) -> str:
+    return f"`{option.envvar}`" if option.envvar else ""
 
 
 def commands() -> str:

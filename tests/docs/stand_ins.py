@@ -33,7 +33,7 @@ _NOWHERE: Final = "--server=http://127.0.0.1:9"
 
 def docker(arguments: Sequence[str]) -> str:
     """Run the page's container: in the image of the tests without GPUs, else its command with the volumes' folders."""
-    parser = argparse.ArgumentParser("docker run", exit_on_error=False, add_help=False)
+    parser = argparse.ArgumentParser("docker run", exit_on_error=False, add_help=False, allow_abbrev=False)
     for flag in ("--rm", "--read-only", "--interactive", "--tty"):
         parser.add_argument(flag, action="store_true")
     for option in ("--gpus", "--tmpfs", "--cap-drop", "--user", "--network", "--security-opt", "--ipc"):
@@ -72,7 +72,14 @@ def _in_image(image: str, asked: argparse.Namespace, command: Sequence[str]) -> 
     """Run the page's command in an image that is here, with the page's volumes and variables."""
     options = [f"--volume={volume}" for volume in asked.volume] + [f"--env={said}" for said in asked.env]
     ours = [f"--env={name}" for name in os.environ if name.startswith("JOB_")]
-    subprocess.run(["podman", "run", "--rm", *ours, *options, image, *command], check=True)  # noqa: S607 - the PATH's
+    without_systemd = (
+        {} if Path("/run/systemd/system").is_dir() else {"CONTAINERS_CONF": f"{ROOT}/scripts/containers.conf"}
+    )
+    subprocess.run(
+        ["podman", "run", "--rm", *ours, *options, image, *command],  # noqa: S607 - the PATH's
+        env=os.environ | without_systemd,
+        check=True,
+    )
 
 
 def _outside(part: str, folders: dict[str, str]) -> str:
@@ -91,6 +98,9 @@ def kubectl(arguments: Sequence[str]) -> str:
         for one in objects:
             kubernetes_validate.validate(one, kubernetes_validate.latest_version(), strict=True)
         return f"{len(objects)} objects rendered and valid"
+    if arguments[0] == "kustomize":
+        sys.stdout.write(_output(real, *arguments))
+        return "rendered"
     if arguments[0] == "create":
         sys.stdout.write(_output(real, *arguments, "--dry-run=client", "--output=yaml"))
         return "made by kubectl, and not sent"
@@ -104,7 +114,7 @@ def gcloud(arguments: Sequence[str]) -> str:
     """Check a command of `gcloud batch jobs` by the options that it takes, and its file."""
     if arguments[:3] not in (["batch", "jobs", "submit"], ["batch", "jobs", "describe"]):
         raise ValueError(f"nothing stands in for gcloud {' '.join(arguments)}")
-    parser = argparse.ArgumentParser("gcloud", exit_on_error=False, add_help=False)
+    parser = argparse.ArgumentParser("gcloud", exit_on_error=False, add_help=False, allow_abbrev=False)
     parser.add_argument("name")
     parser.add_argument("--location", required=True)
     parser.add_argument("--config", type=Path)

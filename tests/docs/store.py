@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 from tests.jobs import GOLDENS
 
 BUCKET: Final = "models"
-MODELS: Final = ("ref_variables_saved_model", "resnet50_checkpoint", "cond_frozen")
+MODELS: Final = ("ref_variables_checkpoint", "resource_variables_saved_model", "cond_frozen")
 """What lies below ``s3://models/tf1/``."""
 
 _ENDPOINT: Final = "TF1LIFT_TEST_S3_ENDPOINT"

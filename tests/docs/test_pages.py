@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -29,6 +29,16 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def typed_pages() -> Iterator[Any]:
+    """Yield the pages that have blocks; those that use the one store there is come one after another."""
+    for page in PAGES:
+        blocks = blocks_of(page, ROOT)
+        uses_store = any("s3://" in block.text for block in blocks)
+        marks = [pytest.mark.xdist_group("store")] if uses_store else []
+        if blocks:
+            yield pytest.param(page, id=name_of(page), marks=marks)
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
 def test_every_block_is_dealt_with(block: Block) -> None:
     """A block that is neither run nor said to be something else could be wrong without anybody's knowing."""
@@ -47,7 +57,7 @@ def test_every_mark_belongs_to_a_block(page: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif("TF1LIFT_TEST_DOCS" not in os.environ, reason="scripts/test-docs types the pages' commands")
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page, ROOT)], ids=name_of)
+@pytest.mark.parametrize("page", list(typed_pages()))
 def test_a_page_s_blocks_do_what_it_says(
     page: Path, tmp_path: Path, store: dict[str, str], record_property: Told
 ) -> None:
@@ -72,10 +82,13 @@ def deal_with(block: Block, reader: Reader, tell: Told) -> list[str]:
 
 def _done(block: Block, marks: Marks, reader: Reader) -> tuple[str, list[str]]:
     """Return how a block was dealt with, and what is wrong."""
-    if marks.why_not:
-        return f"not run: {marks.why_not}", []
-    if marks.by:
-        return f"checked by {marks.by}", []
+    elsewhere = {
+        "not run: ": marks.why_not,
+        "checked by ": marks.by,
+        "typed by the guide's own test, given ": marks.given,
+    }
+    if why := next((f"{how}{why}" for how, why in elsewhere.items() if why), ""):
+        return why, []
     if marks.file:
         reader.keep(marks.file, block.text)
         return f"kept as {marks.file}", []

@@ -25,7 +25,7 @@ def test_the_index_lists_every_artifact() -> None:
     counts = "5 artifacts: 2 not published, 2 published, 1 published before."
     assert text.startswith(f"TensorFlow 1 to 2, index of a run {counts}")
     assert "vision/resnet50 SavedModel, 102.4 MB training_switch published 3.1e-07 1.18x (1.15 to 1.21)" in text
-    assert "the GraphDef is truncated at byte 1024; s3://models/broken/frozen.pb; upload it again code 40" in text
+    assert "the GraphDef is truncated at byte 1024; s3://models/broken/frozen.pb; code 40 upload it again" in text
 
 
 def test_the_index_links_reports() -> None:
@@ -66,7 +66,7 @@ def test_the_index_begins_with_what_a_run_came_to() -> None:
     text = Page(render_index(samples.REPORTS)).text
     assert (
         "1 of the 2 published answer as their TF1 graphs do: none is off by more than 3.1e-07 of its output's "
-        "largest magnitude; throughput is 1.18 to 1.18 times TF1's."
+        "largest magnitude; throughput is 1.18 times TF1's."
     ) in text
     assert "Not published because: parity_failed (41) 1, bad_input (40) 1." in text
 
@@ -77,6 +77,6 @@ def test_the_index_says_what_the_run_was() -> None:
     apart = replace(samples.PUBLISHED, environment={"tensorflow": "2.21.0", "publishing": "strong"})
     page = Page(render_index([other, apart], told={"Exit code": "0"}, document="shard-0.json"))
     assert "Exit code 0" in page.text
-    assert "tensorflow 2.21.0 device CPU, 2 cores" in page.text
+    assert "tensorflow 2.21.0 grappler off" in page.text
     assert "publishing" not in page.text
     assert "shard-0.json" in list(links_of(page))

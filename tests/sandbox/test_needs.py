@@ -13,6 +13,7 @@ from job.requests import (
     RaceRequest,
     SourceRequest,
     VerifyRequest,
+    WarmUpRequest,
 )
 from job.sandbox import Confinement, Sandbox
 from job.sandbox.needs import confinement_of
@@ -36,6 +37,7 @@ KERAS = KerasRequest(source=SOURCE, file="/s/keras/model.keras", reference="/s/r
 CONVERT = ConvertRequest(source=SOURCE, saved_model="/s/out/saved_model")
 BENCHMARK = BenchmarkRequest(source=SOURCE, saved_model="/s/out/saved_model", effort="quick")
 
+WARM_UP = WarmUpRequest(source=SOURCE, saved_model="/s/out/saved_model", reference="/s/reference/answers.npz")
 FAST = replace(BENCHMARK, fast="/s/out/saved_model_fast")
 RACE = RaceRequest(
     source=SOURCE, saved_models={"faithful": "/s/out/saved_model", "folded": "/s/variants/folded"}, budget_s=1
@@ -57,6 +59,12 @@ def confined(stage: str, request: object) -> Confinement:
         ("verify", verify("as_run"), ("/s/source", "/s/out/saved_model", "/s/reference"), ()),
         ("write_keras", KERAS, ("/s/source", "/s/reference", "/s/keras"), ("/s/keras",)),
         ("verify_keras", KERAS, ("/s/source", "/s/reference", "/s/keras"), ()),
+        (
+            "warm_up",
+            WARM_UP,
+            ("/s/source", "/s/out/saved_model", "/s/reference"),
+            ("/s/out/saved_model/assets.extra",),
+        ),
         ("benchmark", BENCHMARK, ("/s/source", "/s/out/saved_model"), ()),
         ("benchmark", FAST, ("/s/source", "/s/out/saved_model", "/s/out/saved_model_fast"), ()),
         ("race", RACE, ("/s/source", "/s/out/saved_model", "/s/variants/folded"), ()),
@@ -65,7 +73,7 @@ def confined(stage: str, request: object) -> Confinement:
 def test_stage_is_let_at_what_it_needs(
     stage: str, request_: object, reads: tuple[str, ...], writes: tuple[str, ...]
 ) -> None:
-    """No stage writes the source; none but the first writes what is published; none sees its log and report."""
+    """No stage writes the source; none but the first writes the model that is published; none sees log and report."""
     found = confined(stage, request_)
     assert (found.reads, found.writes) == (reads, writes)
     assert (found.scratch, found.sandbox) == ("/s/exact-1", SANDBOX)

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import NoInput, UsageError
+from job.errors import LocalIOError, NoInput, UsageError
 from job.storage import elsewhere, open_source, open_storage
+from job.storage.local import LocalStorage
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,7 @@ def test_a_container_without_the_directory_is_told_to_mount_it(
     assert ('mount it by `docker run -v "$PWD:/nowhere"`' in elsewhere.mount_missing("/nowhere/in")) is contained
     assert elsewhere.mount_missing("/tmp/none") == ""  # noqa: S108 - it is the path of a mount that is there
     assert elsewhere.mount_missing("nowhere/in") == ""
+    assert ("docker run --user" in elsewhere.write_as_yourself()) is contained
     with pytest.raises(NoInput) as caught:
         open_source("/nowhere/in")
     assert ("mount it" in caught.value.remedy) is contained
@@ -79,3 +81,19 @@ def test_an_empty_directory_is_not_asked_for_itself(tmp_path: Path) -> None:
     with pytest.raises(NoInput) as caught:
         open_source(str(tmp_path / "empty"))
     assert "did you mean" not in caught.value.remedy
+
+
+def test_a_file_in_place_of_a_directory_is_called_that(tmp_path: Path) -> None:
+    """A destination that is a file, or lies below one, is told so."""
+    (tmp_path / "file").touch()
+    for dest in ("file", "file/below"):
+        with pytest.raises(LocalIOError, match="a file lies where a directory is wanted"):
+            open_storage(str(tmp_path / dest)).supports_create_only()
+
+
+def test_a_full_destination_is_what_is_named(tmp_path: Path) -> None:
+    """It is the place that has no room which somebody must free, not the file that was on its way there."""
+    (tmp_path / "model").write_bytes(b"graph")
+    with pytest.raises(LocalIOError) as caught:
+        LocalStorage(Path("/dev/full")).upload(tmp_path / "model", "key")
+    assert caught.value.where.startswith("/dev/full")

@@ -146,7 +146,7 @@ def test_children_are_what_lies_directly_below(store: Storage) -> None:
         store.replace(name, b"x")
     assert {"saved", "keras", "frozen.pb", "old.ckpt"} <= set(store.children())
     assert all("/" not in name for name in store.children())
-    assert len(store.children()) == len(set(store.children())) == 11
+    assert len(store.children()) == len(set(store.children())) == 12
 
 
 def test_a_relative_source_is_answered_with_a_relative_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

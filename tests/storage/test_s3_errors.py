@@ -44,6 +44,7 @@ def test_a_store_that_is_always_busy_fails(scripted: ScriptedStore, store: S3Sto
         (Answer(body=b"no XML <"), StorageError, "8 failed"),
         (Answer(status=404, body=b"<html/>"), Denied, "the bucket does not exist (404)"),
         (error(418, "Teapot"), StorageError, "Teapot"),
+        (error(404, "NoSuchKey"), Denied, "without a bucket's name or a path"),
         (
             error(400, "AuthorizationHeaderMalformed", extra="<Region>eu-west-1</Region>"),
             Denied,
@@ -160,6 +161,39 @@ def test_an_impossible_endpoint_is_the_users_mistake(store: S3Storage, aws: pyte
     with pytest.raises(UsageError, match="minio:9000") as caught:
         store.read("key")
     assert "AWS_ENDPOINT_URL_S3" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("AWS_PROFILE", "nobody", "profile (nobody) could not be found"),
+        ("AWS_REGION", "us east", "us east"),
+        ("AWS_SECRET_ACCESS_KEY", "", "AWS_SECRET_ACCESS_KEY"),
+    ],
+)
+def test_what_keeps_a_client_from_being_made_is_named(
+    store: S3Storage, aws: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    """A profile, a region or half a pair of keys: the variable is in the remedy, and no traceback."""
+    aws.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    if value:
+        aws.setenv(variable, value)
+    else:
+        aws.delenv(variable)
+    with pytest.raises(UsageError) as caught:
+        store.read("key")
+    assert said in caught.value.what
+    assert "AWS_PROFILE, AWS_REGION, the credentials" in caught.value.remedy
+
+
+def test_the_region_that_the_remedy_names_is_taken(
+    scripted: ScriptedStore, store: S3Storage, aws: pytest.MonkeyPatch
+) -> None:
+    """``AWS_REGION`` is what other SDKs read and what we tell people to set; boto3 itself has another variable."""
+    scripted.answer(error(403, "AccessDenied"))
+    aws.setenv("AWS_REGION", "eu-west-3")
+    with pytest.raises(Denied, match="region eu-west-3"):
+        list(store.list())
 
 
 def test_an_impossible_bucket_is_the_users_mistake(scripted: ScriptedStore) -> None:

@@ -1,5 +1,6 @@
 """Whether this TensorFlow can run a node: an op may be registered and have no kernel, or none for its attributes."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -56,20 +57,28 @@ def constrained(node: NodeDef) -> str:
 
 def forget() -> None:
     """Look the kernels up anew: a library was loaded."""
-    for cached in (_kernels_of, _constraints_of, _is_taken):
+    for cached in (registered, _kernels_of, _constraints_of, _is_taken):
         cached.cache_clear()
 
 
 @cache
+def registered() -> Mapping[str, list[Any]]:
+    """Return the definitions of all kernels by op; TensorFlow goes through all 11,000 to find those of one."""
+    found = defaultdict[str, list[Any]](list)
+    for one in kernels.get_all_registered_kernels().kernel:
+        found[one.op].append(one)
+    return found
+
+
+@cache
 def _kernels_of(op: str) -> tuple[Kernel, ...]:
-    registered = kernels.get_registered_kernels_for_op(op).kernel
     return tuple(
         Kernel(
             device=one.device_type,
             label=one.label,
             takes={constraint.name: _listed(constraint.allowed_values) for constraint in one.constraint},
         )
-        for one in registered
+        for one in registered().get(op, ())
     )
 
 

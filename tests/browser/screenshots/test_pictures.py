@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser
 
-from tests.screenshots.__main__ import IMAGES
-from tests.screenshots.pictures import LIMIT_BYTES, Frame, picture
+from tests.browser.screenshots.__main__ import IMAGES
+from tests.browser.screenshots.pictures import LIMIT_BYTES, Frame, picture
 
 TOTAL_BYTES: Final = 700_000
 FRAME: Final = Frame(width=200, height=100, scale=1.5, selector="h2")

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from tests.browser.browsers import NAMES, installed, opened
+from tests.browser.screenshots.models import SHOWN, lay_out
+from tests.browser.screenshots.pictures import DESKTOP, INDEX, PHONE, SPEED, picture
+from tests.browser.screenshots.terminal import Recording, record
 from tests.jobs import JOB, ROOT, environment
-from tests.screenshots.models import SHOWN, lay_out
-from tests.screenshots.pictures import DESKTOP, INDEX, PHONE, SPEED, picture
-from tests.screenshots.terminal import Recording, record
 
 IMAGES: Final = ROOT / "docs" / "images"
 _COLUMNS: Final = 110
-_RUN: Final = ("run", "--source", "models", "--dest", "converted", "--device", "cpu", "--benchmark", "quick")
+_RUN: Final = ("run", "--source", "models", "--dest", "converted", "--device", "cpu", "--tune-budget", "20")
 _INSPECT: Final = ("inspect", f"models/{SHOWN}")
 
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.screenshots.terminal import Recording, Screen, record
+from tests.browser.screenshots.terminal import Recording, Screen, record
 
 LIVE = """
 import sys, time

@@ -82,9 +82,9 @@ class Recording:
 
     def svg(self, text: str) -> str:
         """Return a picture of a terminal that shows the command and `text`."""
-        told = Text.assemble(("$ ", "bold green"), (self.command, "bold"), "\n", Text.from_ansi(text), overflow="fold")
+        typed = Text.assemble(("$ ", "bold green"), (self.command, "bold"))
         console = Console(record=True, width=self.columns, file=io.StringIO(), force_terminal=True)
-        console.print(told)
+        console.print(typed, Text.from_ansi(text), "", sep="\n", overflow="fold")
         svg = console.export_svg(title="", theme=MONOKAI)
         return _FONT_FACE.sub("", svg).replace("Fira Code, monospace", "Menlo, DejaVu Sans Mono, Consolas, monospace")
 
