@@ -24,12 +24,13 @@ from job.inspecting import Show, rehearse_all
 from job.inspection import Inspected, Inspection
 from job.interrupts import interruptible, leave
 from job.inventory import take_inventory
-from job.library import Converted, ConvertedArtifact, Verification
+from job.library import Converted, ConvertedArtifact
 from job.records import ArtifactReport, Commit
 from job.running import run
 from job.settings import Settings
 from job.storage import open_source, open_storage
 from job.storage.base import Storage
+from job.verification import Verification
 from job.verifying import verify_all
 
 log = structlog.get_logger()

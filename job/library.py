@@ -14,7 +14,7 @@ from job.errors import PRECEDENCE, Interrupted, from_record
 from job.inspection import Inspection
 from job.records import ArtifactReport, ErrorRecord, LeftAlone, ParitySummary, Status
 from job.settings import Settings
-from job.verifying import Verified
+from job.verification import Verification
 
 Result = TypeVar("Result")
 
@@ -62,18 +62,6 @@ class Converted:
             raise Interrupted("the run was told to end", remedy="run again: what is committed is skipped")
         if errors:
             raise from_record(min(errors, key=lambda error: PRECEDENCE.index(error.exit_code)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verification:
-    """What a destination came to when it was hashed again, commit by commit."""
-
-    commits: tuple[Verified, ...]
-
-    @property
-    def is_whole(self) -> bool:
-        """Tell whether every byte is as its commit says."""
-        return not any(commit.problems for commit in self.commits)
 
 
 def convert(source: Place, dest: Place, settings: Settings = DEFAULTS) -> Converted:

@@ -21,21 +21,11 @@ from job.records import Commit, PublishedFile, StoredObject
 from job.settings import Settings
 from job.storage import open_storage
 from job.storage.base import Storage
+from job.verification import Verified
 
 log = structlog.get_logger()
 
 _POINT_AGAIN: Final = "`run` on the same source sets it again"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verified:
-    """What was found at `place`, a committed attempt, or a commit or pointer that leads nowhere."""
-
-    artifact: str
-    place: str
-    files: int = 0
-    size_bytes: int = 0
-    problems: tuple[str, ...] = ()
 
 
 def verify(settings: Settings) -> int:

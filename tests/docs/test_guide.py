@@ -21,7 +21,9 @@ NOT_SEARCHED: Final = {
     "load_weights(by_name, skip_mismatch)": "a call; nothing is raised, and the guide shows it with its arguments",
     "x.ckpt.index": "a path; nothing is raised",
     "InvalidVersion '0.12.head'": "abridged: the text is InvalidVersion: Invalid version: '0.12.head'",
-    "UnliftableError: Unable to lift tensor … because it depends transitively on placeholder 'is_training'": "abridged: the text names the operation as TensorFlow prints it",
+    "UnliftableError: Unable to lift tensor … because it depends transitively on placeholder 'is_training'": (
+        "abridged: the text names the operation as TensorFlow prints it"
+    ),
 }
 """Spans of `SYMPTOMS` that are not error texts as they appear, with the reason."""
 

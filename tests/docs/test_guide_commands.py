@@ -63,10 +63,11 @@ def claims() -> Iterator[tuple[Typed, Claim]]:
 
 def _claim(entry: Entry, model: str, blocks: tuple[Block, ...]) -> tuple[Typed, Claim]:
     commands = [(block, command) for block in blocks for command in block.commands()]
-    codes = tuple(marks_of(block).exit_code if command is block.commands()[-1] else 0 for block, command in commands)
+    ends = [[0] * (len(block.commands()) - 1) + [marks_of(block).exit_code] for block in blocks]
     kept = tuple((marks_of(block).file, block.text) for block in entry.blocks if marks_of(block).file)
     typed = tuple((block.language, command.typed) for block, command in commands)
-    claim = Claim(place=blocks[0].place, shown=tuple(command.shown for _, command in commands), codes=codes)
+    shown = tuple(command.shown for _, command in commands)
+    claim = Claim(place=blocks[0].place, shown=shown, codes=tuple(code for codes in ends for code in codes))
     return Typed(model=model, commands=typed, files=kept), claim
 
 
