@@ -10,16 +10,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from job import codec, logs
 from job.archives import nothing_fits
-from job.commits import commit_at
+from job.commits import PARALLEL, commit_at
 from job.discovery import discover
-from job.errors import Internal, Interrupted, JobError, LocalIOError, NoInput
+from job.ending import error_of
+from job.errors import Interrupted, NoInput
 from job.inspecting import Show, rehearse_all
 from job.inspection import Inspected, Inspection
 from job.interrupts import interruptible, leave
@@ -32,8 +33,6 @@ from job.storage import open_source, open_storage
 from job.storage.base import Storage
 from job.verification import Verification
 from job.verifying import verify_all
-
-log = structlog.get_logger()
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
@@ -65,24 +64,17 @@ def _settle(caller: int) -> None:
 def _outcome(work: Callable[[Settings], object], said: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return {"result": codec.dump(work(codec.loads(json.dumps(said), Settings)))}
-    except JobError as error:
-        ended = error
-    except KeyboardInterrupt:
-        ended = Interrupted("a signal came", remedy="run again: what is committed is skipped")
-    except OSError as error:
-        what, where = f"local file error: {error.strerror or error}", str(error.filename or "")
-        ended = LocalIOError(what, where=where, remedy="check the file system")
-    except Exception as error:  # a bug of ours
-        log.exception("bug")
-        ended = Internal(f"{type(error).__name__}: {error}", remedy="please report it with the log")
-    return {"error": codec.dump(ended.to_record())}
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the caller is told, whatever it is
+        return {"error": codec.dump(error_of(error).to_record())}
 
 
 def _convert(settings: Settings) -> Converted:
     summary, dest = run(settings, os.environ), open_storage(settings.dest)
     root = settings.dest.rstrip("/")
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        artifacts = tuple(pool.map(partial(_artifact, dest, root), summary.reports))
     return Converted(
-        artifacts=tuple(_artifact(dest, root, report) for report in summary.reports),
+        artifacts=artifacts,
         left_alone=summary.left_alone,
         exit_code=summary.exit_code,
         index_html=f"{root}/{summary.index}",

@@ -39,8 +39,8 @@ def call(name: str, settings: Settings, kind: type[Result]) -> Result:
         said = ""
         with _process(settings.grace_s) as process:
             _ask(process, {"name": name, "settings": _dumped(settings), "answer": str(answer)})
-            for line in process.stderr or ():
-                said = line.strip() or said
+            for line in filter(str.strip, process.stderr or ()):
+                said = line.strip()
                 _pass_on(said)
             process.wait()
         return _result(answer, kind, process.returncode, said)

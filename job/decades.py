@@ -28,4 +28,3 @@ def counted(deviations: Array, *, scale: float, least: float, unequal: int) -> E
         counts += np.bincount((exponents.clip(LOWEST, HIGHEST) - LOWEST).astype(np.int64), minlength=len(counts))
     decades = tuple(Decade(exponent=LOWEST + at, count=int(counts[at])) for at in np.flatnonzero(counts).tolist())
     return ErrorHistogram(equal=flat.size - int(counts.sum()) - unequal, decades=decades, unequal=unequal)
-

@@ -20,16 +20,21 @@ def ended(
     configure(log_format, is_quiet=is_quiet, displayed=displayed)
     try:
         return work()
-    except JobError as error:
-        return _say(error, log_format)
-    except KeyboardInterrupt:  # before the command has begun to heed signals, or after
-        return _say(Interrupted("a signal came", remedy="run again: what is committed is skipped"), log_format)
-    except OSError as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the contract has no code 1
+        return _say(error_of(error), log_format)
+
+
+def error_of(error: BaseException) -> JobError:
+    """Return whatever ended a command as the error that its user is told; a bug of ours is logged."""
+    if isinstance(error, JobError):
+        return error
+    if isinstance(error, KeyboardInterrupt):  # before the command has begun to heed signals, or after
+        return Interrupted("a signal came", remedy="run again: what is committed is skipped")
+    if isinstance(error, OSError):
         what, where = f"local file error: {error.strerror or error}", str(error.filename or "")
-        return _say(LocalIOError(what, where=where, remedy="check the file system"), log_format)
-    except Exception as error:  # a bug of ours; the contract has no code 1
-        log.exception("bug")
-        return _say(Internal(f"{type(error).__name__}: {error}", remedy="please report it with the log"), log_format)
+        return LocalIOError(what, where=where, remedy="check the file system")
+    log.error("bug", exc_info=error)
+    return Internal(f"{type(error).__name__}: {error}", remedy="please report it with the log")
 
 
 def _say(error: JobError, log_format: LogFormat) -> int:

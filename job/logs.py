@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final, Literal, TextIO
+from typing import IO, Any, Final, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -69,21 +69,23 @@ class Outlet:
     def _write(self, stream: TextIO, text: str) -> None:
         encoding = stream.encoding or "utf-8"
         text = text.encode(encoding, "backslashreplace").decode(encoding)
-        for start in range(0, len(text), CHUNK):
-            if not self._is_taken(stream):
+        chunk = len(text) if is_terminal(stream) else CHUNK  # a display on it tears what does not end with its line
+        for start in range(0, len(text), chunk):
+            is_taken = takes(stream, self._patience_s)
+            self._patience_s = PATIENCE_S if is_taken else 0.0  # after having waited in vain once, only look
+            if not is_taken:
                 return
-            stream.write(text[start : start + CHUNK])
+            stream.write(text[start : start + chunk])
             stream.flush()
 
-    def _is_taken(self, stream: TextIO) -> bool:
-        """Wait until the stream takes more; after having waited in vain once, only look."""
-        try:
-            descriptor = stream.fileno()
-        except (OSError, ValueError, AttributeError):  # a stream in memory takes everything
-            return True
-        _, ready, _ = select.select([], [descriptor], [], self._patience_s)
-        self._patience_s = PATIENCE_S if ready else 0.0
-        return bool(ready)
+
+def takes(stream: IO[str], patience_s: float) -> bool:
+    """Wait until a stream takes more, and tell whether it does."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError, AttributeError):  # a stream in memory takes everything
+        return True
+    return bool(select.select([], [descriptor], [], patience_s)[1])
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -39,9 +39,14 @@ def question(name: str) -> str:
     return f"{_QUESTION} {name}?"
 
 
+def is_question(remedy: str) -> bool:
+    """Tell whether an error's remedy asks whether something else was meant."""
+    return remedy.startswith(_QUESTION)
+
+
 def question_or(remedy: str, otherwise: str) -> str:
     """Return what an error's remedy asks, where it asks whether something else was meant; else `otherwise`."""
-    return remedy if remedy.startswith(_QUESTION) else otherwise
+    return remedy if is_question(remedy) else otherwise
 
 
 def _last_part(name: str) -> str:

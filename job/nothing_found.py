@@ -16,13 +16,18 @@ _OTHERS_MODELS: Final = (Kind.KERAS_ZIP, Kind.TFLITE, Kind.ONNX, Kind.PYTORCH, K
 _NAME_ANOTHER: Final = "name a prefix or directory with SavedModels, GraphDefs (.pb, .pbtxt) or checkpoints"
 
 
+class NothingFits(NoInput):
+    """There are models, and ``--only`` fits none of them."""
+
+
 def nothing_found(survey: Survey, only: str, found: Sequence[Artifact], left_alone: Sequence[LeftAlone]) -> NoInput:
     """Return the error of a listing without an artifact, or without one that `only` fits."""
     if found:
         names = sorted(artifact.name for artifact in found)
-        close = nearest(only.strip("*"), names, most=5) or names[:3]
+        close = nearest(only.strip("*"), names, most=5)
         what = f"none of {len(found)} artifacts fits --only '{only}'"
-        return NoInput(what, where=survey.uri, remedy=f"the closest names are {shown(close, 5)}")
+        remedy = f"the closest names are {shown(close)}" if close else f"the names are {shown(names, 3)}"
+        return NothingFits(what, where=survey.uri, remedy=remedy)
     if not left_alone:
         return NoInput("the source is empty: 0 objects listed", where=survey.uri, remedy=_NAME_ANOTHER)
     kinds = {one.key: look.kind for one in left_alone if isinstance(look := survey.looks.get(one.key), Content)}

@@ -27,13 +27,12 @@ from job.records import (
     Finding,
     KerasResult,
     StageTiming,
-    WarmUpResult,
 )
 from job.redaction import as_known
 from job.report import render_html
 from job.report.reproduction import command_for
 from job.requests import SourceRequest
-from job.results import BenchmarkResult, ParityResult, TuningResult
+from job.results import BenchmarkResult, ParityResult, TuningResult, WarmUpResult
 from job.stage_runs import StageRuns, stage_name
 from job.storage.files import held_below, local_io
 from job.storage.outgoing import forget_below, sent_below

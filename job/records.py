@@ -206,15 +206,6 @@ class KerasResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WarmUpResult:
-    """The warm-up requests that were written into a SavedModel; `reason` says why there are none."""
-
-    requests: int = 0
-    size_bytes: int = 0
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class ErrorRecord:
     """A `JobError` as plain data."""
 

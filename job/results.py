@@ -281,3 +281,12 @@ class TuningResult:
     published: str = ""
     reason: str = ""
     variants: tuple[VariantResult, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUpResult:
+    """The warm-up requests that were written into a SavedModel; `reason` says why there are none."""
+
+    requests: int = 0
+    size_bytes: int = 0
+    reason: str = ""

@@ -8,7 +8,7 @@ death or at the same time, writes these and no others. In a directory the versio
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,21 +94,29 @@ def export(settings: Settings, target: str, *, layout: Layout, fast: bool) -> in
 def chosen_of(artifacts: Mapping[str, object]) -> Iterator[Chosen]:
     """Yield the models among artifacts; ``net/7`` and ``net/8`` are what servers had as versions of ``net``.
 
-    Of these the highest is served, and its version is no less than it was. Raises `UsageError` where ``net`` is one
-    of the artifacts, too.
+    Of these the highest is served, and its version is no less than it was. Raises `UsageError` where one model would
+    lie in what a server takes for a version of another.
     """
     newest = dict[str, Chosen]()
     for artifact in sorted(artifacts):
         above, _, last = artifact.rpartition("/")
         one = Chosen(model=artifact, artifact=artifact)
-        if above and _VERSION.fullmatch(last):
+        if above not in artifacts and above and _VERSION.fullmatch(last):
             one = Chosen(model=above, artifact=artifact, first=int(last))
-        if one.model in artifacts and one.model != artifact:
-            remedy = "export them to different targets, by --only"
-            raise UsageError(f"to a server {artifact} is a version of {above}, which is a model, too", remedy=remedy)
         if one.model not in newest or one.first > newest[one.model].first:
             newest[one.model] = one
+    for one in newest.values():
+        _check_apart(one, newest)
     yield from newest.values()
+
+
+def _check_apart(chosen: Chosen, models: Container[str]) -> None:
+    parts = chosen.model.split("/")
+    for depth, part in enumerate(parts):
+        above = "/".join(parts[:depth])
+        if above in models and _VERSION.fullmatch(part):
+            what = f"to a server {above}/{part} is a version of {above}, which is a model, too"
+            raise UsageError(what, where=chosen.artifact, remedy="export them to different targets, by --only")
 
 
 def claimed(shelf: Storage, chosen: Chosen, wanted: Version) -> tuple[int, bool]:
@@ -237,7 +245,7 @@ def _place_at_once(shelf: LocalStorage, place: str, files: tuple[PublishedFile, 
     model, _, number = place.rpartition("/")
     part = f"{model}/{PART_PREFIX}{number}"
     with local_io(shelf.root), alone(shelf.root / model):
-        if (shelf.root / place).exists():  # another exporter was first
+        if any(shelf.list(f"{place}/")):  # another exporter was first; an empty directory gives way to what is renamed
             return
         shutil.rmtree(shelf.root / part, ignore_errors=True)  # of one that died
         _upload(shelf, part, files, scratch)

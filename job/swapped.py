@@ -7,6 +7,8 @@ from typing import Final
 from job.discovery import discover
 from job.errors import JobError, NoInput, UsageError
 from job.layout import COMMIT, may_be_commit, place_in
+from job.nearest import is_question
+from job.nothing_found import NothingFits
 from job.records import Artifact, Listing
 from job.storage.base import Storage
 
@@ -15,11 +17,16 @@ _SWAP: Final = "TF1 models lie at the destination: swap --source and --dest"
 
 @contextmanager
 def asking_dest(dest: Storage) -> Iterator[None]:
-    """Where a source has no models and the destination has some, let the `NoInput` say so."""
+    """Where a source has no models and the destination has some, let the `NoInput` say so.
+
+    A name that is like another one is misspelt, be the models that it means below the destination.
+    """
     try:
         yield
+    except NothingFits:
+        raise
     except NoInput as error:
-        if _holds_models(dest):
+        if not is_question(error.remedy) and _holds_models(dest):
             raise NoInput(error.what, where=error.where, remedy=_SWAP) from error
         raise
 

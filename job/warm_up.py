@@ -6,8 +6,9 @@ from typing import Final
 
 from job import wording
 from job.errors import JobError
-from job.records import Finding, WarmUpResult
+from job.records import Finding
 from job.requests import WarmUpRequest
+from job.results import WarmUpResult
 
 FILE: Final = "assets.extra/tf_serving_warmup_requests"
 """Where TF Serving looks below a SavedModel; TensorFlow and Keras look at nothing in ``assets.extra``."""

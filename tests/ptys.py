@@ -69,9 +69,13 @@ def run_at_terminal(
     extra: Mapping[str, str] | None = None,
     program: Iterable[str] = JOB,
     interrupt_at: str = "",
+    type_at: tuple[str, bytes] = ("", b""),
     directory: Path | None = None,
 ) -> Seen:
-    """Run a job with a terminal for its three streams to its end; interrupt it once it has written something."""
+    """Run a job with a terminal for its three streams to its end.
+
+    Once it has written something, interrupt it, or type what comes with that.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     known = {name: value for name, value in environment().items() if name not in _LOOKS}
@@ -87,5 +91,8 @@ def run_at_terminal(
             if interrupt_at and interrupt_at.encode() in raw:
                 process.send_signal(signal.SIGINT)
                 interrupt_at = ""
+            if type_at[0] and type_at[0].encode() in raw:
+                os.write(ours, type_at[1])
+                type_at = ("", b"")
     os.close(ours)
     return Seen(code=process.wait(60), raw=bytes(raw))

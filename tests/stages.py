@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from job.errors import DeviceError, JobError, Refused
-from job.records import ConvertResult, DeviceReport, Finding, KerasResult, Signature, SourceSummary, WarmUpResult
+from job.records import ConvertResult, DeviceReport, Finding, KerasResult, Signature, SourceSummary
 from job.requests import (
     BenchmarkRequest,
     ConvertRequest,
@@ -31,6 +31,7 @@ from job.results import (
     RaceLap,
     RaceResult,
     Runner,
+    WarmUpResult,
 )
 from job.warm_up import FILE
 from tests import mischief

@@ -326,7 +326,7 @@ def test_only_picks_by_name_or_directory() -> None:
         ),
         ({"resnet/frozen.pb": GRAPH_DEF}, "resnet/frzen.pb", "none of 1 artifacts fits --only 'resnet/frzen.pb'"),
         ({"resnet/frozen.pb": GRAPH_DEF}, "resnet/frzen.pb", "the closest names are resnet/frozen.pb"),
-        ({"resnet/frozen.pb": GRAPH_DEF}, "zzz", "the closest names are resnet/frozen.pb"),
+        ({"resnet/frozen.pb": GRAPH_DEF}, "zzz", "the names are resnet/frozen.pb"),
     ],
 )
 def test_nothing_to_do_is_told(files: dict[str, bytes], only: str, words: str) -> None:

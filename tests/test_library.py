@@ -96,6 +96,18 @@ def test_events_go_to_python_s_logging(level: int, caplog: pytest.LogCaptureFixt
     assert told == ([event, other] if level == logging.INFO else [other])
 
 
+def test_each_line_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An empty line, as Python's own words have some, says nothing, and the last word goes into the error."""
+    (tmp_path / "talker.py").write_text("import sys\nsys.stderr.write('one\\n\\ntwo\\n \\n')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(calling, "MODULE", "talker")
+    with pytest.raises(Internal, match=r"status 0\); two"):
+        verify("out")
+    assert caplog.messages == ["one", "two"]
+
+
 @pytest.mark.slow
 def test_an_interrupt_ends_the_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A notebook's stop button is a `KeyboardInterrupt` in the middle of the call: nothing of it may go on."""

@@ -193,6 +193,14 @@ def test_somebody_else_s_versions_stay(tmp_path: Path) -> None:
     assert [path.name for path in mine.iterdir()] == ["saved_model.pb"]
 
 
+def test_an_empty_directory_gives_way(tmp_path: Path) -> None:
+    """Who has removed a version's files by hand has left its directory: to a bucket that is none, nor to us."""
+    publish_one(LocalStorage(tmp_path / "out"))
+    (tmp_path / "models" / NAME / "1").mkdir(parents=True)
+    assert exported(str(tmp_path / "out"), str(tmp_path / "models")) == [f"exported {NAME}/1"]
+    assert contents(str(tmp_path / "models"), f"{NAME}/1") == MODEL
+
+
 def test_exports_at_the_same_time_make_one_version(uri: str) -> None:
     """Two timers that overlap agree on the number and on the bytes."""
     dest, target = f"{uri}/out", f"{uri}/models"
@@ -262,10 +270,20 @@ def test_a_source_s_version_numbers_go_on(tmp_path: Path) -> None:
     assert exported(str(tmp_path / "out"), str(tmp_path / "m")) == ["exported net/10"]
 
 
-def test_a_model_below_a_model_s_versions_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["net", "net/7"], "net/7 is a version of net, which is a model, too; net/7; export"),
+        (["net", "net/7/8"], "net/7 is a version of net, which is a model, too; net/7/8; export"),
+        (["net", "net/7/x.pb"], "net/7 is a version of net, which is a model, too; net/7/x.pb; export"),
+        (["net/2", "net/9/x.pb"], "net/9 is a version of net, which is a model, too; net/9/x.pb; export"),
+        (["a/net/2", "a/net/2/b/x"], "a/net/2 is a version of a/net, which is a model, too; a/net/2/b/x; export"),
+    ],
+)
+def test_a_model_below_a_model_s_versions_is_refused(names: Sequence[str], told: str) -> None:
     """``net`` and ``net/7`` would be one model to a server, and its seventh version no model."""
-    with pytest.raises(UsageError, match="net/7 is a version of net, which is a model, too"):
-        list(chosen_of({"net": 0, "net/7": 0}))
+    with pytest.raises(UsageError, match=told):
+        list(chosen_of(dict.fromkeys(names)))
 
 
 def test_nothing_published_is_told(tmp_path: Path) -> None:

@@ -51,6 +51,21 @@ def test_a_source_of_nothing_says_no_more_than_that(tmp_path: Path) -> None:
     assert "swap" not in caught.value.remedy
 
 
+def test_a_misspelt_source_below_the_destination_is_no_swap(tmp_path: Path) -> None:
+    """The models that lie there are those that were meant."""
+    put(tmp_path / "out" / "models", "a.pb")
+    with pytest.raises(NoInput, match=r"did you mean .*/out/models\?"):
+        run_here(tmp_path, source=str(tmp_path / "out" / "modles"))
+
+
+def test_a_misspelt_only_is_no_swap(tmp_path: Path) -> None:
+    """The source has models: what it calls them is told, whatever lies at the destination."""
+    put(tmp_path / "in", "resnet.pb")
+    put(tmp_path / "out", "a.pb")
+    with pytest.raises(NoInput, match=r"none of 1 artifacts fits.*the closest names are resnet\.pb"):
+        run_here(tmp_path, only="rsenet.pb")
+
+
 @pytest.fixture
 def published(tmp_path: Path) -> Path:
     """A run's directories, the results of which are SavedModels."""

@@ -5,8 +5,9 @@ import pytest
 from job import Settings, convert
 from job.errors import Poison
 from job.plan import deciding
-from job.records import ArtifactOptions, DeviceReport, Finding, Format, WarmUpResult
+from job.records import ArtifactOptions, DeviceReport, Finding, Format
 from job.requests import SourceRequest, WarmUpRequest
+from job.results import WarmUpResult
 from job.warm_up import FILE, hold
 from tests.fakes import put, run_here, use_fake_stages
 from tests.jobs import GOLDENS

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,12 +19,15 @@ from job.console.lines import Line, cut, duration, ended_line
 from job.console.pace import CERTAIN, Pace, Rate
 from job.console.printing import safe
 from job.console.progress import Moved, Progress
-from job.logs import is_terminal
+from job.logs import is_terminal, takes
 from job.records import ArtifactReport
 
 DRAWN_PER_S: Final = 4
 SPINNERS: Final = ("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\")
 BAR_CELLS: Final = 10
+
+PATIENCE_S: Final = 1.0
+"""How long a run that is over waits for a terminal that is stopped, or whose line hangs, to take its last picture."""
 
 STAGES: Final = {
     "make_variants as run": "make variants",
@@ -44,7 +48,8 @@ class _Transfer:
     def told(self, now_s: float, *, with_bar: bool) -> str:
         """Say how much has come, how fast, and how long the rest takes at that rate."""
         if self.rate.is_due(now_s):
-            self.rate.note(now_s, self.moved())
+            with suppress(OSError):  # a directory that goes while it is looked through
+                self.rate.note(now_s, self.moved())
         moved, total, per_s = self.rate.moved_bytes, self.total_bytes, self.rate.bytes_per_s
         if not total:
             return wording.size(moved)
@@ -85,16 +90,19 @@ class _Work:
 
 
 class _Display(Progress):
-    """What is at work, with what the run has come to; drawn some times a second by a thread of `rich`."""
+    """What is at work, with what the run has come to.
+
+    One thread alone draws it, some times a second: no artifact waits for a terminal, which may be stopped for hours.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._lock = threading.Lock()  # artifacts begin and end in several threads
         self._work = dict[str, _Work]()
+        self._ended = deque[Line]()
         self._pace, self._began_s, self._first_s = Pace(), time.monotonic(), 0.0
         self._total = self._done = self._failed = 0
         self._phase, self._phase_s = "starts", self._began_s
-        self.is_over = False
 
     def phase(self, what: str) -> None:
         self._phase, self._phase_s = what, time.monotonic()
@@ -122,7 +130,7 @@ class _Display(Progress):
             self._pace.ended(wall_s)
             self._done += 1
             self._failed += report.error is not None
-        self._print(ended_line(report, wall_s, is_ascii=self._is_ascii))
+        self._ended.append(ended_line(report, wall_s, is_ascii=self._is_ascii))
 
     def archive_opened(self, name: str, count: int) -> None:
         with self._lock:
@@ -130,9 +138,15 @@ class _Display(Progress):
             self._total += count - 1
 
     def abandon(self) -> None:
-        self.is_over = True
         with suppress(OSError, ValueError, AttributeError):
-            os.write(sys.__stderr__.fileno(), b"\x1b[?25h\n")  # type: ignore[union-attr] # None is suppressed
+            if takes(sys.__stderr__, 0):  # type: ignore[arg-type] # None is suppressed
+                os.write(sys.__stderr__.fileno(), b"\x1b[?25h\n")  # type: ignore[union-attr]
+
+    def print_ended(self) -> None:
+        """Print what has ended since the last time."""
+        while self._ended:
+            line = _drawn(self._ended.popleft(), self._console.width - 1)
+            self._console.print(line, no_wrap=True, overflow="ignore", crop=False)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw what is at work, as far as there is room, and the whole run's line."""
@@ -176,11 +190,6 @@ class _Display(Progress):
                 work.stage, work.since_s = STAGES.get(stage, stage), time.monotonic()
                 work.about_s, work.waits, work.transfer = about_s, waits, transfer
 
-    def _print(self, line: Line) -> None:
-        if not self.is_over:
-            with suppress(OSError, ValueError):  # the terminal has gone
-                self._console.print(_drawn(line, self._console.width - 1), no_wrap=True, overflow="ignore", crop=False)
-
     def _spinner(self, now_s: float) -> str:
         frames = SPINNERS[self._is_ascii]
         return frames[int(DRAWN_PER_S * now_s) % len(frames)]
@@ -197,19 +206,17 @@ def live() -> Iterator[Progress]:
     shown = _Display(console)
     picture = Live(shown, console=console, auto_refresh=False, transient=True, redirect_stdout=is_terminal(sys.stdout))
     over = threading.Event()
-    painter = threading.Thread(target=_paint, args=(picture, over), daemon=True)
+    painter = threading.Thread(target=_paint, args=(shown, picture, over), daemon=True)
     with suppress(OSError, ValueError):  # the terminal has gone, here and below
         picture.start(refresh=True)
     painter.start()
     try:
         yield shown
     finally:
-        shown.is_over = True
         over.set()
         try:
-            painter.join(1)  # it waits for its turn if a signal came while another had it
-            with suppress(OSError, ValueError), console:
-                picture.stop()
+            painter.join(PATIENCE_S)  # it waits for its turn if a signal came while another had it
+            _end(shown, picture)
         except KeyboardInterrupt:
             shown.abandon()
             raise
@@ -219,6 +226,7 @@ class _SerialConsole(Console):
     """One that prints for a thread at a time.
 
     `Live` measures the old picture before it draws the new one, and of two threads both would measure the same one.
+    Raises `TimeoutError`, an `OSError`, where the other's line hangs.
     """
 
     def __init__(self, **said: Any) -> None:
@@ -226,7 +234,8 @@ class _SerialConsole(Console):
         super().__init__(**said)
 
     def __enter__(self) -> "_SerialConsole":  # noqa: PYI034 - typing has no Self before Python 3.11
-        self._turn.acquire()
+        if not self._turn.acquire(timeout=PATIENCE_S):
+            raise TimeoutError("the terminal takes nothing")
         super().__enter__()
         return self
 
@@ -237,10 +246,23 @@ class _SerialConsole(Console):
             self._turn.release()
 
 
-def _paint(picture: Live, over: threading.Event) -> None:
-    while not over.wait(1 / DRAWN_PER_S):
-        with suppress(OSError, ValueError), picture.console:
-            picture.refresh()
+def _paint(shown: _Display, picture: Live, over: threading.Event) -> None:
+    with suppress(OSError, ValueError):  # the terminal has gone; `rich` would keep what it cannot write
+        while not over.wait(1 / DRAWN_PER_S):
+            if takes(picture.console.file, 0):
+                with picture.console:
+                    shown.print_ended()
+                    picture.refresh()
+
+
+def _end(shown: _Display, picture: Live) -> None:
+    """Take the picture away, and print what has ended last; a terminal that takes nothing is left as it is."""
+    if not takes(picture.console.file, PATIENCE_S):
+        shown.abandon()
+        return
+    with suppress(OSError, ValueError), picture.console:
+        shown.print_ended()
+        picture.stop()
 
 
 def _drawn(line: Line, width: int) -> Text:

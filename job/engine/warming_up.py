@@ -21,8 +21,9 @@ from job.engine.proof.answers import Answer, recalled
 from job.engine.run_errors import RUN_ERRORS, message_of
 from job.engine.runners import Candidate
 from job.engine.source_graph import SourceGraph
-from job.records import Signature, WarmUpResult
+from job.records import Signature
 from job.requests import VerifyRequest, WarmUpRequest
+from job.results import WarmUpResult
 from job.warm_up import FILE
 
 Array = NDArray[Any]

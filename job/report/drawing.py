@@ -40,7 +40,9 @@ def drawing(scratch: Path | None = None) -> Iterator[Any]:
     """
     with _AT_WORK:
         matplotlib = _matplotlib(scratch)
-        with matplotlib.rc_context(_STYLE):
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()  # a matplotlibrc in the working directory is read whatever is said
+            matplotlib.rcParams.update(_STYLE)
             yield matplotlib.figure.Figure
 
 
@@ -56,10 +58,13 @@ def _matplotlib(scratch: Path | None) -> Any:
 
 
 def _imported(scratch: Path | None) -> Any:
-    """Import it with its bundled fonts alone: to look for a system's takes seconds, and a home may be read-only."""
+    """Import it with its bundled fonts alone: to look for a system's takes seconds, and a home may be read-only.
+
+    The backend that a notebook names to its children need not be installed here.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="matplotlib-", dir=scratch) as directory,
-        _environment(MPLCONFIGDIR=directory, MPL_IGNORE_SYSTEM_FONTS="1"),
+        _environment(MPLBACKEND="svg", MPLCONFIGDIR=directory, MPL_IGNORE_SYSTEM_FONTS="1"),
     ):
         import matplotlib as mpl
         import matplotlib.backends.backend_svg

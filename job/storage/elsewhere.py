@@ -20,8 +20,8 @@ _REMEDIES: Final = {
     **dict.fromkeys(("dbfs", "ftp", "sftp", "ssh", "wandb", "mlflow", "models", "runs", "hf"), _COPY),
 }
 _HUBS: Final = ("tfhub.dev", "kaggle.com")
-_HUB: Final = (
-    "download it first and name the archive: curl -L -o module.tar.gz 'https://tfhub.dev/…?tf-hub-format=compressed'"
+_HUB: Final = (  # no query in it: what follows a question mark is taken for a signature, and not printed
+    "download it first and name the archive: curl -LG -d tf-hub-format=compressed -o module.tar.gz https://tfhub.dev/…"
 )
 _BUCKETS_HOST: Final = re.compile(r"(?:(?P<bucket>.+)\.)?s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com")
 _NO_URI: Final = re.compile(r"(?:s3:/?|arn:aws[a-z-]*:s3:::)(?P<rest>[^/].*)", re.IGNORECASE)

@@ -103,7 +103,7 @@ def ours() -> Mover:
     program = [sys.executable, "-W", "ignore", "-m", "tests.bench.moving"]
     return Mover(
         name=OURS,
-        checksums="SHA-256 of all that comes, and whatever the store offers; Content-MD5 of all that goes",
+        checksums="SHA-256 of all, and of what comes whatever the store offers; over TLS Content-MD5 of what goes",
         commands={
             "down": lambda prefix, directory: [*program, "down", f"s3://{BUCKET}/{prefix}", str(directory)],
             "up": lambda prefix, directory: [*program, "up", f"s3://{BUCKET}/{prefix}", str(directory)],

@@ -6,10 +6,12 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from typing import Final
 
 import structlog
 
 from job.console import progress
+from job.console.printing import print_table
 from job.console.progress import Progress
 from job.logs import configure
 from tests import samples
@@ -62,6 +64,13 @@ def crowd(shown: Progress) -> None:
         thread.join()
 
 
+def long(shown: Progress) -> None:
+    """Print what is longer than a write, as ``inspect`` does while it reads."""
+    shown.phase("reads")
+    rows = [(f"family/model-{number:03}", "x" * 40) for number in range(300)]
+    print_table(("artifact", "what"), rows)
+
+
 def interrupted(shown: Progress) -> None:
     """Be told to end."""
     shown.expect(1)
@@ -77,6 +86,9 @@ def abandoned(shown: Progress) -> None:
     os._exit(75)
 
 
+SCENES: Final = {one.__name__: one for one in (work, crowd, long, interrupted, abandoned)}
+
+
 def main() -> None:
     """Show one of these."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts this may ignore it
@@ -85,7 +97,7 @@ def main() -> None:
         with progress(is_shown=True) as shown:
             shown.phase("starts TensorFlow")
             time.sleep(DRAWN_S)
-            {"work": work, "crowd": crowd, "interrupted": interrupted, "abandoned": abandoned}[sys.argv[1]](shown)
+            SCENES[sys.argv[1]](shown)
     except KeyboardInterrupt:
         sys.exit(75)
 

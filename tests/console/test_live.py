@@ -1,5 +1,6 @@
 import re
 import sys
+import time
 from typing import Final
 
 import pytest
@@ -7,13 +8,14 @@ import pytest
 from tests.ptys import Seen, run_at_terminal, widest
 
 CURSOR_HIDDEN, CURSOR_SHOWN = b"\x1b[?25l", b"\x1b[?25h"
+STOP: Final = b"\x13"  # Ctrl-S
+PROGRAM: Final = (sys.executable, "-m", "tests.console.shown")
 COLOUR: Final = re.compile(r"\x1b\[[\d;]*3\d[;\dm]")
 
 
 def show(what: str, columns: int = 80, extra: dict[str, str] | None = None, interrupt_at: str = "") -> Seen:
     """Show a display of `tests.console.shown` at a terminal."""
-    program = (sys.executable, "-m", "tests.console.shown")
-    return run_at_terminal(what, columns=columns, extra=extra, program=program, interrupt_at=interrupt_at)
+    return run_at_terminal(what, columns=columns, extra=extra, program=PROGRAM, interrupt_at=interrupt_at)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,20 @@ def test_no_line_wraps(columns: int) -> None:
     assert ended.code == 0
     assert widest(drawn) <= columns
     assert "race variants" in ended.text
+
+
+def test_a_long_table_is_not_torn_by_the_display() -> None:
+    """What is printed above the picture in one piece has its own lines and no others."""
+    rows = [line for line in show("long").screen() if "family" in line or "xxx" in line]
+    assert len(rows) == 300
+    assert all(re.fullmatch(r"family/model-\d{3} +x{40}", line) for line in rows)
+
+
+def test_a_stopped_terminal_stops_no_run() -> None:
+    """After Ctrl-S, or where the line to a terminal hangs, artifacts end, and so does the process."""
+    begun_s = time.monotonic()
+    assert run_at_terminal("crowd", program=PROGRAM, type_at=("at work", STOP)).code == 0
+    assert time.monotonic() - begun_s < 30
 
 
 @pytest.mark.slow

@@ -249,7 +249,7 @@ def moved_vocabulary_checkpoint(source: Path) -> None:
             GONE, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
         )
         ids = tf.lookup.StaticHashTable(lines, -1).lookup(v1.placeholder(tf.string, [None], name="words"))
-        tf.gather(value("embedding", KERNEL), ids, name="vectors")
+        tf.gather(value("embedding", KERNEL), ids + 1, name="vectors")
         save(opened, source / "model.ckpt", fill_tables=False)
 
 

@@ -28,23 +28,15 @@ REAL_PATH: Final = "TF1LIFT_DOCS_PATH"
 IMAGE: Final = "TF1LIFT_TEST_IMAGE"
 """Names an image that `docker run` may use in place of the page's."""
 
+PASSED_ON: Final = ("--tmpfs", "--cap-drop", "--user", "--network", "--security-opt")
+"""Of a page's options those that an image is run with here as well."""
+
 _NOWHERE: Final = "--server=http://127.0.0.1:9"
 
 
 def docker(arguments: Sequence[str]) -> str:
     """Run the page's container: in the image of the tests without GPUs, else its command with the volumes' folders."""
-    parser = argparse.ArgumentParser("docker run", exit_on_error=False, add_help=False, allow_abbrev=False)
-    for flag in ("--rm", "--read-only", "--interactive", "--tty"):
-        parser.add_argument(flag, action="store_true")
-    for option in ("--gpus", "--tmpfs", "--cap-drop", "--user", "--network", "--security-opt", "--ipc"):
-        parser.add_argument(option)
-    parser.add_argument("-v", "--volume", action="append", default=[])
-    parser.add_argument("-e", "--env", action="append", default=[])
-    parser.add_argument("image")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
-    if arguments[0] != "run":
-        raise ValueError(f"nothing stands in for docker {arguments[0]}")
-    asked = parser.parse_args(arguments[1:])
+    asked = _docker_run(arguments)
     folders = dict(reversed(volume.split(":")[:2]) for volume in asked.volume)
     if missing := [folder for folder in folders.values() if not Path(folder).is_dir()]:
         raise ValueError(f"docker would make {missing[0]}, and root would own it")
@@ -54,12 +46,25 @@ def docker(arguments: Sequence[str]) -> str:
         _in_image(image, asked, command)
         return f"{asked.image} was {image} in podman, without GPUs"
     variables = dict(said.split("=", 1) if "=" in said else (said, os.environ.get(said, "")) for said in asked.env)
-    subprocess.run(
-        [sys.executable, "-m", "job", *(_outside(part, folders) for part in command)],
-        env=os.environ | variables,
-        check=True,
-    )
+    here = [_outside(part, folders) for part in command]
+    subprocess.run([sys.executable, "-m", "job", *here], env=os.environ | variables, check=True)
     return f"{asked.image} was this checkout without GPUs, its volumes their folders"
+
+
+def _docker_run(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read ``docker run`` as docker does: its own options, the image, and the image's command."""
+    if arguments[0] != "run":
+        raise ValueError(f"nothing stands in for docker {arguments[0]}")
+    parser = argparse.ArgumentParser("docker run", exit_on_error=False, add_help=False, allow_abbrev=False)
+    for flag in ("--rm", "--read-only", "--interactive", "--tty"):
+        parser.add_argument(flag, action="store_true")
+    for option in ("--gpus", *PASSED_ON):
+        parser.add_argument(option)
+    parser.add_argument("-v", "--volume", action="append", default=[])
+    parser.add_argument("-e", "--env", action="append", default=[])
+    parser.add_argument("image")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    return parser.parse_args(arguments[1:])
 
 
 def _without_gpu(command: Sequence[str]) -> list[str]:
@@ -71,6 +76,8 @@ def _without_gpu(command: Sequence[str]) -> list[str]:
 def _in_image(image: str, asked: argparse.Namespace, command: Sequence[str]) -> None:
     """Run the page's command in an image that is here, with the page's volumes and variables."""
     options = [f"--volume={volume}" for volume in asked.volume] + [f"--env={said}" for said in asked.env]
+    given = {option: getattr(asked, option.removeprefix("--").replace("-", "_")) for option in PASSED_ON}
+    options += [f"{option}={value}" for option, value in given.items() if value]
     ours = [f"--env={name}" for name in os.environ if name.startswith("JOB_")]
     without_systemd = (
         {} if Path("/run/systemd/system").is_dir() else {"CONTAINERS_CONF": f"{ROOT}/scripts/containers.conf"}

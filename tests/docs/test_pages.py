@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,12 +29,16 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def uses_store(blocks: Sequence[Block]) -> bool:
+    """Tell whether blocks name something in a bucket."""
+    return any("s3://" in block.text for block in blocks)
+
+
 def typed_pages() -> Iterator[Any]:
     """Yield the pages that have blocks; those that use the one store there is come one after another."""
     for page in PAGES:
         blocks = blocks_of(page, ROOT)
-        uses_store = any("s3://" in block.text for block in blocks)
-        marks = [pytest.mark.xdist_group("store")] if uses_store else []
+        marks = [pytest.mark.xdist_group("store")] if uses_store(blocks) else []
         if blocks:
             yield pytest.param(page, id=name_of(page), marks=marks)
 
@@ -59,11 +63,12 @@ def test_every_mark_belongs_to_a_block(page: Path) -> None:
 @pytest.mark.skipif("TF1LIFT_TEST_DOCS" not in os.environ, reason="scripts/test-docs types the pages' commands")
 @pytest.mark.parametrize("page", list(typed_pages()))
 def test_a_page_s_blocks_do_what_it_says(
-    page: Path, tmp_path: Path, store: dict[str, str], record_property: Told
+    page: Path, tmp_path: Path, request: pytest.FixtureRequest, record_property: Told
 ) -> None:
     """Every command ends with the code that the page claims, and prints what it shows."""
-    reader = Reader(tmp_path / "home", store)
-    wrong = [fault for block in blocks_of(page, ROOT) for fault in deal_with(block, reader, record_property)]
+    blocks = blocks_of(page, ROOT)
+    reader = Reader(tmp_path / "home", request.getfixturevalue("store") if uses_store(blocks) else {})
+    wrong = [fault for block in blocks for fault in deal_with(block, reader, record_property)]
     if wrong:
         pytest.fail("\n\n".join(wrong), pytrace=False)
 

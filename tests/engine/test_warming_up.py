@@ -10,9 +10,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from job.engine.prediction_log import request_in
 from job.engine.proof import reference
-from job.records import ConvertResult, Format, WarmUpResult
+from job.records import ConvertResult, Format
 from job.requests import ConvertRequest, SourceRequest, VerifyRequest, WarmUpRequest
-from job.results import ParityResult
+from job.results import ParityResult, WarmUpResult
 from job.warm_up import FILE
 from job.workers import Forkserver
 from tests.engine.models import Saver, ref, v1

@@ -92,15 +92,16 @@ def test_letters_stay_letters_and_within_the_panel() -> None:
 
 
 def test_a_users_style_does_not_reach_a_report(tmp_path: Path) -> None:
-    """A matplotlibrc in the working directory changes nothing that the report's plots are made of."""
+    """A matplotlibrc in the working directory, and a notebook's backend, change nothing of the report's plots."""
     program = (
         "from tests import samples\nfrom job.report.figures import plots_of\n"
         "print(''.join(str(plot.svg) for plots in plots_of(samples.PUBLISHED).values() for plot in plots))\n"
     )
-    (tmp_path / "matplotlibrc").write_text("font.size: 40\nsvg.fonttype: path\nsavefig.bbox: tight\n")
+    (tmp_path / "matplotlibrc").write_text("font.size: 40\nsvg.fonttype: path\naxes.grid: True\nlines.linewidth: 9\n")
     command = [sys.executable, "-c", program]
+    extra = {"MPLBACKEND": "no_such_backend"}
     loud = subprocess.run(
-        command, env=environment(), cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+        command, env=environment(extra), cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
     )
     plots = plots_of(samples.PUBLISHED).values()
     assert loud.stdout.rstrip("\n") == "".join(str(plot.svg) for each in plots for plot in each)

@@ -1,16 +1,18 @@
-"""Models for the pictures: goldens by names that an owner might have given them, good ones and bad ones."""
+"""Models for the pictures: a ResNet-50 of full size, and goldens by names that an owner might have given them."""
 
 import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
-from tests.jobs import GOLDENS
+from tests.jobs import GOLDENS, ROOT
 
 SHOWN: Final = "vision/resnet50"
 """The model whose report is in the pictures."""
 
 _MODELS: Final = {
-    "resnet50_saved_model/saved_model": SHOWN,
     "keep_prob_checkpoint": "ranking/clicks",
     "vocabulary_saved_model/saved_model": "text/topics",
     "truncated_frozen/frozen.pb": "uploads/cut_off.pb",
@@ -19,7 +21,10 @@ _MODELS: Final = {
 
 
 def lay_out(folder: Path) -> None:
-    """Copy the models into a folder, each below its name."""
+    """Put the models into a folder, each below its name; one is written anew, the others are copied."""
+    with tempfile.TemporaryDirectory(prefix="tf1lift-example-") as written:
+        subprocess.run([sys.executable, ROOT / "scripts" / "make-example", "--out", written], check=True)
+        shutil.copytree(Path(written, "resnet50_saved_model"), folder / SHOWN)
     for golden, name in _MODELS.items():
         source, place = GOLDENS / golden, folder / name
         place.parent.mkdir(parents=True, exist_ok=True)

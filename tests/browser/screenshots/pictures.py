@@ -26,9 +26,9 @@ class Frame:
     selector: str = "html"
 
 
-DESKTOP: Final = Frame(width=1080, height=1000, scale=1.5)
+DESKTOP: Final = Frame(width=1080, height=900, scale=1.5)
 PHONE: Final = Frame(width=390, height=1200, scale=1.5)
-SPEED: Final = Frame(width=1080, height=1000, scale=1.5, selector="#speed")
+SPEED: Final = Frame(width=1080, height=900, scale=1.5, selector="#speed")
 INDEX: Final = Frame(width=1080, height=700, scale=1.5)
 
 
