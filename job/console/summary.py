@@ -16,6 +16,8 @@ COUNTED: Final = {"published": "published", "already_published": "published befo
 def print_end(summary: RunSummary, dest: str, *, is_quiet: bool = False) -> None:
     """Print what a run has come to, of a quiet one only what failed and the last line."""
     if not is_quiet and summary.reports:
+        if is_drawable(sys.stdout):
+            print_line("")  # what ended while it lasted stands above
         print_summary(summary.reports)
     print_failures(summary.reports)
     print_last(summary, dest)
