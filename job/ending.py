@@ -25,7 +25,7 @@ def ended(
 
 
 def error_of(error: BaseException) -> JobError:
-    """Return whatever ended a command as the error that its user is told; a bug of ours is logged."""
+    """Return what ended a command, while it is handled, as the error that its user is told; log a bug of ours."""
     if isinstance(error, JobError):
         return error
     if isinstance(error, KeyboardInterrupt):  # before the command has begun to heed signals, or after
@@ -33,7 +33,7 @@ def error_of(error: BaseException) -> JobError:
     if isinstance(error, OSError):
         what, where = f"local file error: {error.strerror or error}", str(error.filename or "")
         return LocalIOError(what, where=where, remedy="check the file system")
-    log.error("bug", exc_info=error)
+    log.exception("bug")  # noqa: LOG004 - both callers handle the exception
     return Internal(f"{type(error).__name__}: {error}", remedy="please report it with the log")
 
 

@@ -326,7 +326,7 @@ def test_full_file_system_is_71_of_the_artifact_that_does_not_fit(tmp_path: Path
         ("{0}/in {0}/in", 2, "the destination is the source"),
         ("{0}/in /proc/tf1lift/out", 71, "the destination cannot be written to"),
         ("{0}/in {0}/in.txt/out", 71, "the destination cannot be written to (local file error: Not a directory)"),
-        ("{0}/in gs://bucket/out", 2, "gs:// is no store that we know; gs://bucket/out; use a path"),
+        ("{0}/in gs://bucket/out", 2, "gs:// is no store that we know; gs://bucket/out; name it s3://bucket/prefix"),
         ("s3://no-such-bucket/in {0}/out", 44, "the bucket does not exist"),
         ("{0}/in s3://no-such-bucket/out", 44, "the bucket does not exist"),
     ],

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf  # noqa: TID253 - it writes the checkpoints
 
 from tests.architectures import weights
+from tests.engine import tf
 
 FOLDER = Path(__file__).parent / "originals"
 IMAGES = 2

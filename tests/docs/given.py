@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import h5py  # noqa: TID253 - it is Keras' files that are written here
 import numpy as np
-import tensorflow as tf  # noqa: TID253 - these models are TensorFlow's
 
 from tests.architectures import originals
+from tests.engine import tf
 from tests.jobs import GOLDENS
 
 v1 = tf.compat.v1

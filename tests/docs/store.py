@@ -34,7 +34,7 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def store(endpoint: str) -> dict[str, str]:
+def pages_store(endpoint: str) -> dict[str, str]:
     """The variables by which a job reaches a bucket that holds models below ``tf1/`` and nothing else."""
     variables = {
         "AWS_ENDPOINT_URL_S3": endpoint,

@@ -80,7 +80,7 @@ for _typed, _said in claims():
 @pytest.mark.parametrize("typed", CLAIMS, ids=[f"{CLAIMS[typed][0].place}-{typed.model}" for typed in CLAIMS])
 def test_commands_do_what_the_entries_say(typed: Typed, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Each ends with the code that is claimed, and prints what is shown."""
-    variables = request.getfixturevalue("store") if typed.model == BUCKET else {}
+    variables = request.getfixturevalue("pages_store") if typed.model == BUCKET else {}
     if typed.model != BUCKET:
         given.prepare(typed.model, tmp_path)
     for name, text in typed.files:

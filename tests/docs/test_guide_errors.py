@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf  # noqa: TID253 - it is TensorFlow's own ways that are shown
 
 from tests.docs import given
 from tests.docs.guide import entries
+from tests.engine import tf
 
 v1 = tf.compat.v1
 

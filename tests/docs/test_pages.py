@@ -67,7 +67,7 @@ def test_a_page_s_blocks_do_what_it_says(
 ) -> None:
     """Every command ends with the code that the page claims, and prints what it shows."""
     blocks = blocks_of(page, ROOT)
-    reader = Reader(tmp_path / "home", request.getfixturevalue("store") if uses_store(blocks) else {})
+    reader = Reader(tmp_path / "home", request.getfixturevalue("pages_store") if uses_store(blocks) else {})
     wrong = [fault for block in blocks for fault in deal_with(block, reader, record_property)]
     if wrong:
         pytest.fail("\n\n".join(wrong), pytrace=False)

@@ -1,4 +1,4 @@
-"""TensorFlow for the tests of the engine: without oneDNN, Grappler and a GPU, as an exact worker has it."""
+"""What the tests of the engine share; TensorFlow without Grappler and a GPU, as an exact worker has it."""
 
 import os
 from collections.abc import Iterator
@@ -6,22 +6,10 @@ from pathlib import Path
 
 import pytest
 
-ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
-
-_before = os.environ.get(ONEDNN)
-os.environ[ONEDNN] = "0"  # decided while TensorFlow is imported; a worker that another test starts decides for itself
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import tensorflow as tf  # noqa: E402, F401 - here, and nowhere before
-
-if _before is None:
-    del os.environ[ONEDNN]
-else:
-    os.environ[ONEDNN] = _before
-
-from job.engine import runtime  # noqa: E402 - it imports TensorFlow
-from job.requests import SourceRequest  # noqa: E402 - after TensorFlow, with the rest
-from job.workers import Forkserver  # noqa: E402 - as before
-from tests.engine.models import Build, Saver, save_checkpoint, v1_graph  # noqa: E402 - it imports TensorFlow
+from job.engine import runtime
+from job.requests import SourceRequest
+from job.workers import Forkserver
+from tests.engine.models import Build, Saver, save_checkpoint, v1_graph
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -63,5 +63,5 @@ def test_environment_names_versions_and_mode() -> None:
 
 def test_every_stage_is_listed() -> None:
     """The supervisor's stages are those that a worker has."""
-    making = {"probe_device", "inspect", "convert", "verify", "write_keras", "verify_keras"}
+    making = {"probe_device", "inspect", "convert", "verify", "write_keras", "verify_keras", "warm_up"}
     assert set(STAGES) == making | {"make_variants", "race", "benchmark"}
