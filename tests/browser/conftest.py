@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 from tests.browser.browsers import NAMES, installed, opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: other tests count what processes a run leaves
 def browser() -> Iterator[Browser]:
     """Start the installed browser; tests that want one are skipped where there is none."""
     if not installed():
