@@ -117,6 +117,7 @@ def test_refusal_of_the_store_stops_an_archive_in_another_lane(tmp_path: Path, m
 def test_signal_drops_what_is_at_work_in_every_lane(tmp_path: Path, lanes: int) -> None:
     """What is committed stays, no process does, and the end comes long before the grace is over."""
     put(tmp_path / "in", "a.pb", "b/hang.pb", "c/hang.pb")
+    others = descendants(os.getpid())  # of other tests
     signalled = list[float]()
 
     def send() -> None:
@@ -134,7 +135,7 @@ def test_signal_drops_what_is_at_work_in_every_lane(tmp_path: Path, lanes: int) 
     assert (summary.exit_code, ends(summary)) == (75, {"a.pb": "published"})
     (said,) = [event for event in events if event["event"] == "run_interrupted"]
     assert (said["cause"], said["left"], said["done"]) == ("SIGTERM came", 2, 1)
-    assert descendants(os.getpid()) == []
+    assert set(descendants(os.getpid())) <= set(others)
 
 
 def test_publication_in_one_lane_ends_while_the_others_are_dropped(
