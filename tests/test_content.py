@@ -201,7 +201,7 @@ def test_graph_with_variables_is_told_from_a_frozen_one(op: str) -> None:
 
 @needs_shared
 def test_real_files_are_told() -> None:
-    """Every file of the shared models is of the kind that its name promises; in under 3 s beside what the disk takes."""
+    """Every file of the shared models is of the kind that its name promises; in under 3 s without the disk."""
     started_s = time.process_time()
     kinds: dict[str, set[Kind]] = {}
     for path in (SHARED / "models").rglob("*"):
