@@ -67,16 +67,18 @@ _CLAIMS: Final = {
 """Suffixes that promise a TF1 model, and what may bear them without breaking that promise."""
 
 
-def discover(storage: Storage, *, only: str, all_forms: bool = False, under: str = "") -> Listing:
+def discover(
+    storage: Storage, *, only: str, all_forms: bool = False, under: str = "", most: int | None = None
+) -> Listing:
     """Return what is under a source; artifacts whose name `only` does not fit are not mentioned.
 
     An artifact that cannot be converted is listed with its `problem`. Of several steps of one
     checkpoint the newest that `only` fits is taken, and of several forms of one model that which
     keeps most, unless `all_forms`. `under` is the name of the archive that `storage` was unpacked
-    from; archives in it are left alone. Raises `NoInput` if no artifact is left, and what
-    `storage` raises.
+    from; archives in it are left alone. No more than `most` objects are looked at. Raises `NoInput`
+    if no artifact is left, and what `storage` raises.
     """
-    survey = take_survey(storage, under)
+    survey = take_survey(storage, under, most=most)
     found = tuple(told_apart(with_texts(survey, tuple(_artifacts(survey)))))
     matching = [artifact for artifact in found if _is_wanted(artifact, only)]
     left_alone = tuple(_left_alone(survey, found))

@@ -19,8 +19,10 @@ from job.pulling import beside, pull_file
 from job.records import Artifact, ArtifactOptions, DeviceReport, Format
 from job.requests import DeviceRequest
 from job.settings import Settings
+from job.storage import open_storage
 from job.storage.base import Storage
 from job.storage.elsewhere import mount_missing, write_as_yourself
+from job.storage.local import LocalStorage
 from job.workers import Crashed, Forkserver
 
 log = structlog.get_logger()
@@ -184,5 +186,6 @@ def _pulled(settings: Settings, name: str, scratch: Path) -> str:
 
 
 def _absolute(uri: str) -> str:
-    path = uri.removeprefix("file://")
-    return path.rstrip("/") if "://" in path else str(Path(path).resolve())
+    """Return one spelling for all of a place, relative paths and `file:` among them."""
+    store = open_storage(uri)
+    return str(store.root.resolve()) if isinstance(store, LocalStorage) else uri.rstrip("/")

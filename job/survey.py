@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -94,10 +95,13 @@ def is_text(stored: StoredObject) -> bool:
     return stored.key.lower().endswith(TEXT_SUFFIXES) and stored.size_bytes <= _TEXT_BYTES
 
 
-def take_survey(storage: Storage, under: str = "") -> Survey:
-    """List a store and read the heads of what may be a model; raises what `storage` raises for the whole of it."""
+def take_survey(storage: Storage, under: str = "", *, most: int | None = None) -> Survey:
+    """List a store and read the heads of what may be a model; raises what `storage` raises for the whole of it.
+
+    Of a store with more than `most` objects the rest is not looked at.
+    """
     listed: dict[str, dict[str, StoredObject]] = {}
-    for stored in storage.list():
+    for stored in islice(storage.list(), most):
         directory, slash, name = stored.key.rpartition("/")
         if name or stored.size_bytes:  # else it marks a directory
             listed.setdefault(directory + slash, {})[name] = stored

@@ -13,6 +13,7 @@ from job.records import Artifact, Listing
 from job.storage.base import Storage
 
 _SWAP: Final = "TF1 models lie at the destination: swap --source and --dest"
+_LOOKED_AT: Final = 5_000  # of a destination's objects, for a remedy: a bucket of millions is not listed for it
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def check_no_results(listing: Listing, source: Storage, dest: Storage) -> None:
 
 def _holds_models(dest: Storage) -> bool:
     try:
-        return bool(_unpublished(discover(dest, only="*")))
+        return bool(_unpublished(discover(dest, only="*", most=_LOOKED_AT)))
     except JobError:  # nothing there, or nothing that we may see
         return False
 

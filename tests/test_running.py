@@ -233,6 +233,7 @@ def test_device_is_found_before_the_work(tmp_path: Path, device: str, end: int |
         ("/", "/b", "inside the source"),
         ("/a/x/..", "/a/b", "inside the source"),
         ("file:///a", "/a/b", "inside the source"),
+        ("file://localhost/a%20b", "/a b/c", "inside the source"),
         ("s3://b/a", "s3://b/a/", "the destination is the source"),
         ("s3://b", "s3://b/out", "inside the source"),
         ("", "/a", "--source is not set; pass --source URI or set JOB_SOURCE"),

@@ -108,3 +108,16 @@ def test_a_result_never_lands_inside_the_source(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="where its own results would go"):
         run_here(tmp_path, source=str(tmp_path / "out" / "model"))
     assert files(tmp_path / "out") == before
+
+
+def test_of_a_huge_destination_only_the_first_objects_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A remedy is not worth the listing of a bucket of millions: past the bound nothing is said of a swap."""
+    monkeypatch.setattr("job.swapped._LOOKED_AT", 3)
+    (tmp_path / "in").mkdir()
+    put(tmp_path / "out", "1.txt", "2.txt", "3.txt", data=b"notes")
+    put(tmp_path / "out", "4.pb")
+    with pytest.raises(NoInput) as caught:
+        run_here(tmp_path)
+    assert "swap" not in caught.value.remedy
