@@ -31,7 +31,7 @@ OUTSIDE: Final = "save the model again, its weights in the file itself"
 class StoredModel:
     """What a file says of a model: its configuration (empty in a file of weights alone) and its weights by layer.
 
-    `keras_version` is ``1`` where the file names none, as files of Keras 1 did; `backend` is empty there.
+    `keras_version` and `backend` are empty where the file names none, as files of Keras 1 did.
     """
 
     config: Json
@@ -125,7 +125,7 @@ def _stored(file: "h5py.File", where: str) -> StoredModel:
     written = {**_attributes(file), **_attributes(weights)}
     return StoredModel(
         config=parsed(written["model_config"], where) if "model_config" in written else {},
-        keras_version=written.get("keras_version", "1"),
+        keras_version=written.get("keras_version", ""),
         backend=written.get("backend", ""),
         layers={name: _weights(weights, name, where) for name in _names(weights, "layer_names")},
     )

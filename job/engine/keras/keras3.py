@@ -15,7 +15,7 @@ from job.engine.assembling import read_source
 from job.engine.keras.building import KerasGraph, numbered
 from job.engine.keras.hdf5 import Json, opened
 from job.engine.keras.proving import KERAS_ERRORS, NotHeld, array_of, prove, quietly, reason_of, signature_of
-from job.engine.keras.reading import configuration
+from job.engine.keras.reading import completed
 from job.records import KerasResult
 from job.requests import KerasRequest
 
@@ -31,13 +31,13 @@ def write(request: KerasRequest) -> KerasResult:
     """Build the model for Keras 3, give it the weights and save it to ``request.file``."""
     runtime.configure("exact", "cpu")
     path = Path(request.source.directory, request.source.entry)
-    with opened(path) as stored, quietly():
-        config = configuration(path, stored, request.source.options)
-        built = KerasGraph(copy.deepcopy(config), stored, path.name)
+    with opened(path) as found, quietly():
+        stored = completed(path, found, request.source.options)
+        built = KerasGraph(copy.deepcopy(stored.config), stored, path.name)
         if built.keeps_state:
             return KerasResult(reason="a stateful layer keeps its state in another way in Keras 3")
         try:
-            model = saving_utils.model_from_config(_todays(config))
+            model = saving_utils.model_from_config(_todays(stored.config))
             _fill(model, built.model, {id(weight): array for weight, array in built.pairs})
             model.save(request.file)
         except (*KERAS_ERRORS, NotHeld) as error:
@@ -50,7 +50,7 @@ def verify(request: KerasRequest) -> KerasResult:
     runtime.configure("exact", "cpu")
     path = Path(request.source.directory, request.source.entry)
     with opened(path) as stored:
-        config = configuration(path, stored, request.source.options)
+        config = completed(path, stored, request.source.options).config
     source = read_source(request.source)
     first = signature_of(source).outputs[0].key
     return prove(request, source, lambda model, feeds: _answers(model, config, feeds, first))

@@ -1,6 +1,7 @@
 """From a Keras file to a MetaGraph with a checkpoint."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +25,9 @@ def read(path: Path, options: ArtifactOptions) -> LoadedMetaGraph:
     Raises `BadInput` for damaged files, unknown layers and weights that do not fit, `Refused` for code and
     for data outside the file.
     """
-    with opened(path) as stored:
-        config = configuration(path, stored, options)
-        built = KerasGraph(config, stored, path.name)
+    with opened(path) as found:
+        stored = completed(path, found, options)
+        built = KerasGraph(stored.config, stored, path.name)
         _write(CHECKPOINT, built.values())
     return LoadedMetaGraph(
         meta_graph=built.meta_graph(f"Keras {stored.keras_version}"),
@@ -36,10 +37,15 @@ def read(path: Path, options: ArtifactOptions) -> LoadedMetaGraph:
     )
 
 
-def configuration(path: Path, stored: StoredModel, options: ArtifactOptions) -> Json:
-    """Return the model's configuration in today's words."""
+def completed(path: Path, stored: StoredModel, options: ArtifactOptions) -> StoredModel:
+    """Return a stored model whose configuration is in today's words.
+
+    What a file of weights does not say is in the configuration beside it; Keras 1 wrote no version anywhere.
+    """
     config = stored.config or _beside(path)
-    return todays(config, stored.keras_version, options)
+    version = stored.keras_version or str(config.get("keras_version") or "1")
+    backend = stored.backend or str(config.get("backend") or "")
+    return replace(stored, config=todays(config, version, options), keras_version=version, backend=backend)
 
 
 def _beside(path: Path) -> Json:

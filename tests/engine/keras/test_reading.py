@@ -87,6 +87,15 @@ def test_weights_take_the_configuration_beside_them(tmp_path: Path) -> None:
     assert read_source(asked).signatures[0].outputs[0].key == "dense"
 
 
+def test_weights_take_their_version_from_the_configuration_too(tmp_path: Path) -> None:
+    """Early files of weights name no Keras, `to_json` does; without either the words would be taken for Keras 1's."""
+    layer = {"class_name": "UpSampling2D", "config": {"name": "up", "batch_input_shape": [None, 2, 2, 1]}}
+    asked = write(tmp_path, None, {}, keras_version="", backend="")
+    said = json.dumps(sequential(layer) | {"keras_version": "2.1.3", "backend": "tensorflow"})
+    (tmp_path / "model.json").write_text(said)
+    assert read_source(asked).producer == "Keras 2.1.3"
+
+
 def test_state_moves_on(tmp_path: Path) -> None:
     """A stateful layer goes on where the call before ended, from zero, and a finding says so."""
     path = GOLDENS / "2.2.4" / "stateful.h5"
