@@ -8,10 +8,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = {"build": [], "sbom": [], "cpu": ["cpu"], "gpu": ["gpu"], "dev": ["cpu", "dev"]}
+EXTRAS = {
+    "build": [],
+    "sbom": [],
+    "package": [],
+    "cpu": ["cpu"],
+    "gpu": ["gpu"],
+    "dev": ["cpu", "dev"],
+}
 """Which extras of pyproject.toml are in requirements-NAME.lock.
 
-build holds what makes the wheel and nothing else, and sbom what lists the image's contents.
+build holds what makes the wheel and nothing else, sbom what lists the image's contents, and package
+what makes and checks the package.
 """
 
 
@@ -45,7 +53,7 @@ def test_a_lock_holds_what_pyproject_asks_for(lock: str) -> None:
     tomllib = pytest.importorskip("tomllib", reason="reading TOML came with Python 3.11")
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = pyproject["project"]
-    alone = {"build": pyproject["build-system"]["requires"], "sbom": pyproject["dependency-groups"]["sbom"]}
+    alone = {"build": pyproject["build-system"]["requires"], **pyproject["dependency-groups"]}
     wanted = list(alone.get(lock, project["dependencies"]))
     wanted += [name for extra in EXTRAS[lock] for name in project["optional-dependencies"][extra]]
     pinned = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins(lock)}
