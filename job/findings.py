@@ -112,6 +112,11 @@ FINDINGS: Final[Mapping[str, FindingKind]] = {
         meaning="An Estimator's training graph whose features cannot all be told, or not for sure.",
         action="Give `serving_default` what the input pipeline gave, or export by `export_saved_model`.",
     ),
+    "extra_assets_left_out": FindingKind(
+        severity="info",
+        meaning="The SavedModel holds files for a server in `assets.extra`, such as warm-up requests: not published.",
+        action="Copy them beside the new model if your server reads them.",
+    ),
     "fake_quantised": FindingKind(
         severity="info",
         meaning="Quantisation-aware training left ops that round to few bits in floating point; they are kept.",

@@ -207,10 +207,10 @@ def live() -> Iterator[Progress]:
     picture = Live(shown, console=console, auto_refresh=False, transient=True, redirect_stdout=is_terminal(sys.stdout))
     over = threading.Event()
     painter = threading.Thread(target=_paint, args=(shown, picture, over), daemon=True)
-    with suppress(OSError, ValueError):  # the terminal has gone, here and below
-        picture.start(refresh=True)
     painter.start()
     try:
+        with suppress(OSError, ValueError), console:  # the terminal has gone, here and below
+            picture.start(refresh=True)
         yield shown
     finally:
         over.set()

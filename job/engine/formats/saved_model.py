@@ -11,6 +11,7 @@ from job.errors import BadInput, Refused
 from job.nearest import meant
 from job.records import Finding
 from job.requests import SourceRequest
+from job.wording import shown
 
 MetaGraphDef: TypeAlias = meta_graph_pb2.MetaGraphDef
 Tags: TypeAlias = tuple[str, ...]
@@ -44,8 +45,20 @@ def read(request: SourceRequest) -> LoadedMetaGraph:
         checkpoint=checkpoint_of(str(variables)) if variables.parent.is_dir() else "",
         assets=dict(_assets(meta_graph, directory)),
         beside=directory,
-        findings=findings,
+        findings=(*findings, *_left_out(directory)),
     )
+
+
+def _left_out(directory: Path) -> Iterator[Finding]:
+    """Say which files are not published: what lies in ``assets.extra`` is for a server, and no part of the graph."""
+    extra = directory / "assets.extra"
+    names = [path.relative_to(extra).as_posix() for path in sorted(extra.rglob("*")) if path.is_file()]
+    if names:
+        yield Finding(
+            code="extra_assets_left_out",
+            cause=f"files for a server in assets.extra are not published: {shown(names, 3)}",
+            remedy="copy them beside the new model if your server reads them; --serving-warmup writes new requests",
+        )
 
 
 def _choose(

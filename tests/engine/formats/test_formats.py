@@ -187,3 +187,13 @@ def test_collection_that_holds_no_asset_is_bad_input() -> None:
     packed = meta.collection_def["saved_model_assets"].any_list.value.add(value=b"\xff")
     with pytest.raises(BadInput, match="a collection holds no AssetFileDef"):
         base.unpack_any(packed, meta_graph_pb2.AssetFileDef())
+
+
+def test_files_for_a_server_are_named_that_are_not_published(tmp_path: Path) -> None:
+    """Warm-up requests of the old model are no part of its graph; whoever relied on them is told."""
+    saved_model(tmp_path, ["serve"])
+    before = read_source(request(Format.SAVED_MODEL, tmp_path, "")).findings
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"")
+    (told,) = set(read_source(request(Format.SAVED_MODEL, tmp_path, "")).findings) - set(before)
+    assert (told.code, "tf_serving_warmup_requests" in told.cause) == ("extra_assets_left_out", True)
