@@ -119,7 +119,7 @@ def _result(answer: Path, kind: type[Result], code: int, said: str) -> Result:
 
     if not answer.exists():
         if code == Interrupted.exit_code:
-            raise Interrupted("the run was told to end", remedy="run again: what is committed is skipped")
+            raise Interrupted("the run was told to end")
         how = signal.Signals(-code).name if code < 0 else f"status {code}"
         raise Internal(f"the job's process ended without an answer ({how})", where=said[:200])
     outcome = json.loads(answer.read_text(encoding="utf-8"))

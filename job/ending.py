@@ -29,7 +29,7 @@ def error_of(error: BaseException) -> JobError:
     if isinstance(error, JobError):
         return error
     if isinstance(error, KeyboardInterrupt):  # before the command has begun to heed signals, or after
-        return Interrupted("a signal came", remedy="run again: what is committed is skipped")
+        return Interrupted("a signal came")
     if isinstance(error, OSError):
         what, where = f"local file error: {error.strerror or error}", str(error.filename or "")
         return LocalIOError(what, where=where, remedy="check the file system")

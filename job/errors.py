@@ -155,6 +155,9 @@ class Interrupted(Transient):
     exit_code = 75
     code_name = "interrupted"
 
+    def __init__(self, what: str, *, where: str = "", remedy: str = "run again: what is committed is skipped") -> None:
+        super().__init__(what, where=where, remedy=remedy)
+
 
 class CredentialsExpired(Transient):
     """Credentials ran out during the run and could not be refreshed."""

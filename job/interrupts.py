@@ -170,7 +170,7 @@ def interruptible(grace_s: float = 8, deadline_s: float = 0) -> Iterator[Interru
         yield interrupts
     except KeyboardInterrupt as error:
         cause = interrupts.cause or f"{error} came"
-        raise Interrupted(cause, remedy="run again: what is committed is skipped") from error
+        raise Interrupted(cause) from error
     finally:
         interrupts.end()
         signal.set_wakeup_fd(before_pipe)

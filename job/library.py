@@ -59,7 +59,7 @@ class Converted:
         """Raise the weightiest error of an artifact as the `JobError` that it is, or `Interrupted`; else nothing."""
         errors = [one.error for one in self.artifacts if one.error is not None]
         if self.exit_code == Interrupted.exit_code:
-            raise Interrupted("the run was told to end", remedy="run again: what is committed is skipped")
+            raise Interrupted("the run was told to end")
         if errors:
             raise from_record(min(errors, key=lambda error: PRECEDENCE.index(error.exit_code)))
 

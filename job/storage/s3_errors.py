@@ -104,7 +104,7 @@ def translated(
     except ClientError as error:
         raise _job_error(_worded(error, action, nearest_bucket), where(), _said(error), met) from error
     except CancelledError as error:
-        raise Interrupted("the transfer was given up", where=where(), remedy="run again") from error
+        raise Interrupted("the transfer was given up", where=where()) from error
     except RetriesExceededError as error:
         raise StorageError(f"the transfer failed ({error})", where=where(), remedy="try again") from error
     except BotoCoreError as error:
