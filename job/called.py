@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from job import codec, logs
 from job.archives import nothing_fits
-from job.commits import PARALLEL, commit_at
+from job.commits import PARALLEL, Absent, Damaged, commit_at
 from job.discovery import discover
 from job.ending import error_of
-from job.errors import Interrupted, NoInput
+from job.errors import Interrupted, JobError, NoInput
 from job.inspecting import Show, rehearse_all
 from job.inspection import Inspected, Inspection
 from job.interrupts import interruptible, leave
@@ -84,9 +84,9 @@ def _convert(settings: Settings) -> Converted:
 def _artifact(dest: Storage, root: str, report: ArtifactReport) -> ConvertedArtifact:
     """Return what a report and the commit at its place say."""
     place = f"{root}/{report.place}"
-    commit = commit_at(dest, report.place.rpartition("/")[0]) if report.error is None else None
+    commit = _commit(dest, report)
     known = commit if isinstance(commit, Commit) else None
-    paths = [file.path for file in known.files] if known else []
+    paths = [file.path for file in known.files] if known else ["saved_model"] if report.error is None else []
 
     def published(name: str) -> str:
         return f"{place}/{name}" if any(path == name or path.startswith(f"{name}/") for path in paths) else ""
@@ -102,6 +102,16 @@ def _artifact(dest: Storage, root: str, report: ArtifactReport) -> ConvertedArti
         error=report.error,
         report=report,
     )
+
+
+def _commit(dest: Storage, report: ArtifactReport) -> Commit | Damaged | Absent:
+    """Return what is committed at a report's place; a store that fails by now costs no more than what it says."""
+    if report.error is not None:
+        return Absent()
+    try:
+        return commit_at(dest, report.place.rpartition("/")[0])
+    except JobError:
+        return Absent()
 
 
 def _inspect(settings: Settings) -> Inspection:

@@ -73,10 +73,13 @@ def _process(grace_s: float) -> Iterator["subprocess.Popen[str]"]:
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
+    """Return what the process is told; it looks for modules where the caller does, from another directory."""
+    found = environment.get("PYTHONPATH")
+    looked = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, found.split(os.pathsep)))} if found else {}
+    return looked | {
         name: value
         for name, value in environment.items()
-        if not name.startswith(ENVIRONMENT_PREFIX) and name not in NOT_PASSED_ON
+        if not name.startswith(ENVIRONMENT_PREFIX) and name not in (*NOT_PASSED_ON, *looked)
     }
 
 

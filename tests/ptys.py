@@ -74,12 +74,14 @@ def run_at_terminal(
 ) -> Seen:
     """Run a job with a terminal for its three streams to its end.
 
-    Once it has written something, interrupt it, or type what comes with that.
+    Once it has written something, interrupt it, or type what comes with that; what comes with nothing is typed first.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     known = {name: value for name, value in environment().items() if name not in _LOOKS}
     known |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"} | dict(extra or {})
+    if not type_at[0]:
+        os.write(ours, type_at[1])
     process = subprocess.Popen(
         [*program, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=known, cwd=directory
     )

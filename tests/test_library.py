@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 import structlog
 
-from job import Settings, calling, convert, inspect, verify
-from job.errors import BadInput, Internal, Interrupted, NoInput, UsageError
+from job import Settings, called, calling, convert, inspect, verify
+from job.errors import BadInput, Internal, Interrupted, NoInput, StorageError, UsageError
 from job.library import Converted
 from job.processes import children_of, descendants
+from job.storage.local import LocalStorage
 from tests.jobs import GOLDENS, environment
+from tests.samples import PUBLISHED
 from tests.test_imports import imported_by
 
 GOOD = GOLDENS / "while_loop_frozen" / "frozen.pb"
@@ -82,6 +84,24 @@ def test_shares_and_options_of_the_environment_are_not_taken() -> None:
     """In a task of a batch engine, a call would convert its share alone of what it was asked for."""
     said = {"JOB_COMPLETION_INDEX": "1", "AWS_BATCH_JOB_ARRAY_INDEX": "1", "JOB_TOLERANCE": "1", "AWS_REGION": "here"}
     assert calling._environment(said) == {"AWS_REGION": "here"}
+
+
+def test_modules_are_looked_for_where_the_caller_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process begins in another directory, from which a relative PYTHONPATH would lead elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    said = calling._environment({"PYTHONPATH": f"nets{os.pathsep}/opt/nets{os.pathsep}"})
+    assert said == {"PYTHONPATH": os.pathsep.join([str(tmp_path / "nets"), "/opt/nets", str(tmp_path)])}
+
+
+def test_a_store_that_fails_at_the_end_takes_no_result_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All was published: what the commits say beside the reports is left out, and the caller has the rest."""
+
+    def fails(*_: object) -> None:
+        raise StorageError("the store answers no more")
+
+    monkeypatch.setattr(called, "commit_at", fails)
+    told = called._artifact(LocalStorage(tmp_path), "out", PUBLISHED)
+    assert (told.saved_model, told.parity) == (f"out/{PUBLISHED.place}/saved_model", ())
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])

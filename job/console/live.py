@@ -209,8 +209,6 @@ def live() -> Iterator[Progress]:
     painter = threading.Thread(target=_paint, args=(shown, picture, over), daemon=True)
     painter.start()
     try:
-        with suppress(OSError, ValueError), console:  # the terminal has gone, here and below
-            picture.start(refresh=True)
         yield shown
     finally:
         over.set()
@@ -247,10 +245,12 @@ class _SerialConsole(Console):
 
 
 def _paint(shown: _Display, picture: Live, over: threading.Event) -> None:
+    """Draw what is shown, over and over, as long as the terminal takes it: one that is stopped stops nobody else."""
     with suppress(OSError, ValueError):  # the terminal has gone; `rich` would keep what it cannot write
         while not over.wait(1 / DRAWN_PER_S):
             if takes(picture.console.file, 0):
                 with picture.console:
+                    picture.start()
                     shown.print_ended()
                     picture.refresh()
 
@@ -260,7 +260,7 @@ def _end(shown: _Display, picture: Live) -> None:
     if not takes(picture.console.file, PATIENCE_S):
         shown.abandon()
         return
-    with suppress(OSError, ValueError), picture.console:
+    with suppress(OSError, ValueError), picture.console:  # the terminal has gone
         shown.print_ended()
         picture.stop()
 

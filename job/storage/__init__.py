@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from job.errors import JobError, NoInput, UsageError
 from job.nearest import nearest, question
@@ -75,10 +75,10 @@ def _open_path(uri: str, selection: Selection) -> Storage:
 
 
 def _open_file(uri: str, selection: Selection) -> Storage:
-    parts = urlsplit(uri)
-    if parts.netloc not in ("", "localhost"):
+    host, _, path = uri.removeprefix("file://").partition("/")  # a path may have # and ?, which urlsplit cuts off
+    if host not in ("", "localhost"):
         raise UsageError("a file URI names no host", where=uri, remedy="write file:///path")
-    return LocalStorage(Path(unquote(parts.path) or "/"), selection)
+    return LocalStorage(Path("/", unquote(path)), selection)
 
 
 def _open_s3(uri: str, selection: Selection) -> Storage:

@@ -23,7 +23,7 @@ _HUBS: Final = ("tfhub.dev", "kaggle.com")
 _HUB: Final = (  # no query in it: what follows a question mark is taken for a signature, and not printed
     "download it first and name the archive: curl -LG -d tf-hub-format=compressed -o module.tar.gz https://tfhub.dev/…"
 )
-_BUCKETS_HOST: Final = re.compile(r"(?:(?P<bucket>.+)\.)?s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com")
+_BUCKETS_HOST: Final = re.compile(r"(?:(?P<bucket>.+)\.)?s3[.-](?:dualstack\.)?(?:[a-z0-9-]+\.)?amazonaws\.com")
 _NO_URI: Final = re.compile(r"(?:s3:/?|arn:aws[a-z-]*:s3:::)(?P<rest>[^/].*)", re.IGNORECASE)
 
 _MARKS: Final = ("/.dockerenv", "/run/.containerenv")
@@ -44,14 +44,18 @@ def unknown(scheme: str, uri: str) -> UsageError:
 
 def _of_host(uri: str) -> str:
     """Return what to write for a web address of which the host says what it is; empty for all others."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # a bracket that opens no address
+        return ""
     host = parts.hostname or ""
     if any(host == hub or host.endswith(f".{hub}") for hub in _HUBS):
         return _HUB
     told = _BUCKETS_HOST.fullmatch(host)
     if not told:
         return ""
-    return f"write s3://{told['bucket']}{parts.path}" if told["bucket"] else f"write s3:/{parts.path}"
+    place = f"{told['bucket']}{parts.path}" if told["bucket"] else parts.path.lstrip("/")
+    return f"write s3://{place or 'bucket/prefix'}"
 
 
 def check_path(path: str) -> None:
@@ -59,7 +63,8 @@ def check_path(path: str) -> None:
     if told := _NO_URI.fullmatch(path):
         raise UsageError("this is neither a path nor a URI", where=path, remedy=f"write s3://{told['rest']}")
     if path.startswith("~") and not Path(path.partition("/")[0]).exists():
-        remedy = f"write {os.path.expanduser(path)}"  # noqa: PTH111 - pathlib raises where there is no such user
+        whole = os.path.expanduser(path)  # noqa: PTH111 - pathlib raises where there is no such user
+        remedy = f"write {whole}" if whole != path else "write the whole path"
         raise UsageError("the shell has left ~ as it is, and there is no such directory", where=path, remedy=remedy)
 
 

@@ -84,6 +84,13 @@ def test_a_stopped_terminal_stops_no_run() -> None:
     assert time.monotonic() - begun_s < 30
 
 
+def test_a_terminal_that_was_stopped_before_stops_no_run_either() -> None:
+    """The first picture waits for the terminal, as all others do, and nothing waits for it."""
+    begun_s = time.monotonic()
+    assert run_at_terminal("crowd", program=PROGRAM, type_at=("", STOP)).code == 0
+    assert time.monotonic() - begun_s < 30
+
+
 @pytest.mark.slow
 def test_two_hundred_artifacts_flood_nothing() -> None:
     """Each leaves one line, and no picture has more lines than there are artifacts at work, and the run's own."""

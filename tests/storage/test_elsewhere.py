@@ -16,6 +16,9 @@ from job.storage.local import LocalStorage
         ("https://models.s3.eu-west-1.amazonaws.com/tf1/x", "write s3://models/tf1/x"),
         ("https://my.models.s3-us-west-2.amazonaws.com/x", "write s3://my.models/x"),
         ("https://s3.eu-west-1.amazonaws.com/models/x", "write s3://models/x"),
+        ("https://models.s3.dualstack.us-east-1.amazonaws.com/x", "write s3://models/x"),
+        ("https://s3.amazonaws.com/", "write s3://bucket/prefix"),
+        ("https://[m/x", "download it first"),
         ("http://host/model.zip", "download it first"),
         ("gs://bucket/x", "AWS_ENDPOINT_URL_S3=https://storage.googleapis.com"),
         ("s3a://bucket/x", "write s3:// in its place"),
@@ -55,7 +58,7 @@ def test_a_tilde_that_no_shell_has_replaced_is_told(home: Path) -> None:
 def test_a_tilde_of_nobody_is_told_too(home: Path) -> None:
     """There is no such user, and no traceback."""
     assert list(home.iterdir()) == []
-    with pytest.raises(UsageError, match="the shell has left ~"):
+    with pytest.raises(UsageError, match="the shell has left ~.*write the whole path"):
         open_storage("~nobody-of-this-name/out")
 
 

@@ -7,6 +7,7 @@ import pytest
 from job.errors import NoInput, UsageError
 from job.storage import open_source, open_storage
 from job.storage.base import Storage
+from tests.fakes import put
 
 pytest_plugins = ["tests.storage.stores"]
 
@@ -97,7 +98,10 @@ def test_a_missing_source_is_no_input(filled: str, name: str) -> None:
 
 
 def test_a_file_uri_is_a_path(tmp_path: Path) -> None:
-    """Percent signs are decoded, as browsers write them."""
+    """Percent signs are decoded, as browsers write them; signs that end a web page's path are as good as any."""
+    for name in ("run#1", "what?x"):
+        put(tmp_path / name, "model.pb")
+        assert listed(f"file://{tmp_path}/{name}") == ["model.pb"]
     (tmp_path / "a b").mkdir()
     (tmp_path / "a b" / "model.pb").touch()
     assert listed(f"file://{tmp_path}/a%20b") == ["model.pb"]
@@ -113,7 +117,7 @@ def test_a_relative_path_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert listed(".") == ["model.pb", "other.pb"]
 
 
-@pytest.mark.parametrize("uri", ["gs://bucket/x", "https://host/x", "s3://", "s3:///x", "file://host/x", ""])
+@pytest.mark.parametrize("uri", ["gs://bucket/x", "https://host/x", "s3://", "s3:///x", "file://host/x", "file://[x", ""])
 def test_another_uri_is_the_users_mistake(uri: str) -> None:
     """What we cannot open is said with what we can."""
     with pytest.raises(UsageError) as caught:

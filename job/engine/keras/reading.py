@@ -51,17 +51,18 @@ def completed(path: Path, stored: StoredModel, options: ArtifactOptions) -> Stor
 def _beside(path: Path) -> Json:
     """Return the configuration that lies beside a file of weights; one of the file's own name comes first."""
     others = sorted(path.parent.glob("*.json"), key=lambda other: (other.stem != path.stem, other.name))
-    found = [config for other in others if (config := _model_in(other))]
+    found = {other: config for other in others if (config := _model_in(other))}
     if not found:
         raise BadInput(
             "the file holds weights without a model",
             where=path.name,
             remedy="put the output of model.to_json() beside it, or save the model by model.save()",
         )
-    if len(found) > 1 and others[0].stem != path.stem:
-        names = ", ".join(other.name for other in others)
+    first = next(iter(found))
+    if len(found) > 1 and first.stem != path.stem:
+        names = ", ".join(other.name for other in found)
         raise BadInput(f"several models lie beside the weights: {names}", remedy=f"name it {path.stem}.json")
-    return found[0]
+    return found[first]
 
 
 def _model_in(path: Path) -> Json:

@@ -87,6 +87,18 @@ def test_weights_take_the_configuration_beside_them(tmp_path: Path) -> None:
     assert read_source(asked).signatures[0].outputs[0].key == "dense"
 
 
+def test_of_several_models_beside_weights_only_their_namesake_is_taken(tmp_path: Path) -> None:
+    """Weights of one shape fit several models: which is theirs is not guessed, be a text of their name none at all."""
+    asked = write(tmp_path, None)
+    (tmp_path / "model.json").write_text('{"loss": [0.5]}')
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text(json.dumps(sequential(dense())))
+    with pytest.raises(BadInput, match="several models lie beside the weights: a.json, b.json"):
+        read_source(asked)
+    (tmp_path / "model.json").write_text(json.dumps(sequential(dense())))
+    assert read_source(asked).signatures[0].outputs[0].key == "dense"
+
+
 def test_weights_take_their_version_from_the_configuration_too(tmp_path: Path) -> None:
     """Early files of weights name no Keras, `to_json` does; without either the words would be taken for Keras 1's."""
     layer = {"class_name": "UpSampling2D", "config": {"name": "up", "batch_input_shape": [None, 2, 2, 1]}}
