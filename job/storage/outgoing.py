@@ -1,5 +1,7 @@
 """How much of each local file has gone to a store so far: what a display asks while an upload lasts."""
 
+import io
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +22,30 @@ def noting(path: Path, chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         yield chunk
         note_sent(path, len(chunk))
+
+
+class Outgoing(io.FileIO):
+    """A file that notes what is read of it as gone; what is read once more, after a failure, is taken back."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._path, self._noted_bytes = path, 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """See `io.FileIO`."""
+        data = super().read(-1 if size is None else size)
+        self._note(self._noted_bytes + len(data))
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """See `io.FileIO`; a look at where the file ends sends nothing."""
+        position = super().seek(offset, whence)
+        self._note(min(position, self._noted_bytes))
+        return position
+
+    def _note(self, size_bytes: int) -> None:
+        note_sent(self._path, size_bytes - self._noted_bytes)
+        self._noted_bytes = size_bytes
 
 
 def sent_below(directory: Path) -> int:

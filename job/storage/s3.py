@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
+from s3transfer.exceptions import CancelledError
 from s3transfer.futures import TransferFuture
 from s3transfer.manager import TransferConfig, TransferManager
 from s3transfer.subscribers import BaseSubscriber
@@ -26,7 +27,7 @@ from job.storage.bodies import Body, Changed, Restarts
 from job.storage.checksums import Damaged
 from job.storage.files import drain, local_io, save
 from job.storage.keys import EVERYTHING, Selection, plain
-from job.storage.outgoing import note_sent
+from job.storage.outgoing import Outgoing, note_sent
 from job.storage.s3_client import Connection
 from job.storage.s3_errors import code_of, status_of, translated
 from job.storage.s3_listing import children, listed
@@ -100,10 +101,11 @@ class S3Storage:
             self._connection.run(lambda client: self._send(client, path, self._root + plain(key)))
 
     def _send(self, client: Any, path: Path, key: str) -> None:
-        if (size_bytes := path.stat().st_size) < _TRANSFERS.multipart_threshold:
-            with path.open("rb") as file:  # a manager's threads and callbacks take a third to half as long again
+        if STOPPING.is_set():
+            raise CancelledError
+        if path.stat().st_size < _TRANSFERS.multipart_threshold:
+            with Outgoing(path) as file:  # a manager's threads and callbacks take a third to half as long again
                 client.put_object(Bucket=self._bucket, Key=key, Body=file)
-            note_sent(path, size_bytes)
             return
         with TransferManager(client, _TRANSFERS) as transfers:
             transfers.upload(str(path), self._bucket, key, subscribers=[_Watch(path)]).result()

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from math import ceil, isfinite
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,10 +21,10 @@ from job.results import Ratio
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 WINDOW_S: Final = 0.5
-"""How long a window is at least, where a call is shorter."""
-
+"""How long a window is, where a call is shorter."""
 
 Answers = Mapping[str, Any]
+Done = TypeVar("Done")
 
 
 class Unable(Exception):
@@ -149,33 +150,64 @@ def compete(
 ) -> dict[str, Result | Unable]:
     """Run all in turn, a window each a round, against the first; who cannot take the batch is left out with its reason.
 
-    The first round after the first calls warms up and counts nothing. Raises `Unable` where the first cannot.
+    The first call and the first round warm up and count nothing. Raises `Unable` where the first cannot.
     """
-    results, answers, calls = dict[str, Result | Unable](), dict[str, Answers](), dict[str, int]()
-    for name, contender in contenders.items():
-        try:
-            contender.bind(inputs, batch)
-            answers[name] = contender.answers()
-            calls[name] = max(1, round(window_s / contender.run(1).call_s))
-        except Unable as error:  # noqa: PERF203 - one of some ten
-            results[name] = error
-    first = next(iter(contenders))
-    if isinstance(reason := results.get(first), Unable):
-        raise reason
-    played = [{name: contenders[name].run(calls[name]) for name in calls} for _ in range(1 + rounds)][1:]
-    for name in calls:
+    race = _Race(contenders, window_s=window_s)
+    race.each(lambda contender: contender.bind(inputs, batch))
+    answers = race.each(lambda contender: contender.answers())
+    for _ in range(2):
+        race.round()
+    played = [race.round() for _ in range(rounds)]
+    results: dict[str, Result | Unable] = dict(race.out)
+    for name in race.names:
         windows = [each[name] for each in played]
         results[name] = Result(
             throughput_per_s=throughput_per_s(windows, batch),
-            ratio=throughput_ratio([(each[first], each[name]) for each in played]),
-            deviation=deviation(answers[first], answers[name]),
+            ratio=throughput_ratio([(each[race.first], each[name]) for each in played]),
+            deviation=deviation(answers[race.first], answers[name]),
             steady=agree(windows),
         )
     return {name: results[name] for name in contenders}
 
 
+class _Race:
+    """Contenders that take turns; one that fails is out, with its reason, and the others go on."""
+
+    def __init__(self, contenders: Mapping[str, Contender], *, window_s: float) -> None:
+        self._contenders, self._window_s = contenders, window_s
+        self._calls = dict.fromkeys(contenders, 1)
+        self.first = next(iter(contenders))
+        self.out = dict[str, Unable]()
+
+    @property
+    def names(self) -> list[str]:
+        """Return those that are not out."""
+        return [name for name in self._contenders if name not in self.out]
+
+    def each(self, do: Callable[[Contender], Done]) -> dict[str, Done]:
+        """Have each do something; raises `Unable` where the first cannot."""
+        return self._each(lambda _, contender: do(contender))
+
+    def round(self) -> dict[str, Window]:
+        """Have each run a window: one call at first, then as many as fill it by what they took the last time."""
+        windows = self._each(lambda name, contender: contender.run(self._calls[name]))
+        self._calls |= {name: max(1, ceil(self._window_s / window.call_s)) for name, window in windows.items()}
+        return windows
+
+    def _each(self, do: Callable[[str, Contender], Done]) -> dict[str, Done]:
+        done = dict[str, Done]()
+        for name in self.names:
+            try:
+                done[name] = do(name, self._contenders[name])
+            except Unable as error:  # noqa: PERF203 - one of some ten
+                self.out[name] = error
+        if self.first in self.out:
+            raise self.out[self.first]
+        return done
+
+
 def deviation(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> float:
-    """Return the largest difference of any output, relative to its scale; infinite for another shape or name."""
+    """Return the largest difference of any output, relative to its scale; infinite for NaN, another shape or name."""
     if expected.keys() != actual.keys():
         return float("inf")
     return max(_relative(np.asarray(expected[name]), np.asarray(actual[name])) for name in expected)
@@ -185,7 +217,8 @@ def _relative(expected: Any, actual: Any) -> float:
     if expected.shape != actual.shape:
         return float("inf")
     scale = float(np.abs(expected).max(initial=0)) or 1.0
-    return float(np.abs(expected.astype(np.float64) - actual.astype(np.float64)).max(initial=0)) / scale
+    far = float(np.abs(expected.astype(np.float64) - actual.astype(np.float64)).max(initial=0)) / scale
+    return far if isfinite(far) else float("inf")  # else `max` may drop a NaN
 
 
 def entry(name: str, kind: str, model: Path, *options: str, python: str = sys.executable, **environment: str) -> Entry:

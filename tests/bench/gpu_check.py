@@ -43,12 +43,13 @@ MODEL_LEAST_S: Final = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """What a check came to: ``docs/gpu/….json`` is this record."""
+    """What a check came to: ``docs/gpu/….json`` is this record; `failed` names the steps that came to nothing."""
 
     gpu: str
     date: str
     versions: dict[str, str]
     tables: tuple[Table, ...]
+    failed: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -77,18 +78,20 @@ def check(plan: Plan, scratch: Path, *, clock: Callable[[], float] = time.monoto
         *((f"gpu-{one}", models.TITLES[one], model_step(plan, one, scratch, peaks)) for one in plan.models),
         ("tests", "The tests marked gpu", tests_table),
     ]
-    tables = [_peaks_table(peaks, plan)]
+    tables, failed = [_peaks_table(peaks, plan)], [] if peaks.peaks else ["The measured peak"]
     for name, title, run in steps:
         try:
             tables.append(run(_left_s(end_s - clock(), LEAST_S.get(name, MODEL_LEAST_S))))
         except (Unable, subprocess.TimeoutExpired) as error:
             tables.append(_absent(name, title, str(error)))
+            failed.append(title)
         sys.stderr.write(f"{title}: {LIMIT_S - (end_s - clock()):.0f} s\n")
     return Check(
         gpu=placed.name,
         date=f"{datetime.now(timezone.utc):%Y-%m-%d}",
         versions={**peaks.versions, **_driver()},
         tables=tuple(tables),
+        failed=tuple(failed),
     )
 
 
@@ -135,8 +138,13 @@ def goldens_table(plan: Plan, scratch: Path, left_s: float) -> Table:
         shutil.copytree(ROOT / "tests" / "goldens" / name, source / name)
     options = ["--device", plan.device, "--benchmark", "off", "--tune-budget", "0", "--sandbox", "best-effort"]
     job = [sys.executable, "-m", "job", "run", "--source", str(source), "--dest", str(dest), *options]
-    subprocess.run(job, cwd=ROOT, capture_output=True, check=False, timeout=left_s)
+    ended = subprocess.run(job, cwd=ROOT, capture_output=True, text=True, check=False, timeout=left_s)
     reports = [codec.loads(file.read_text(), ArtifactReport) for file in sorted(dest.rglob("report.json"))]
+    if len(reports) < len(plan.goldens):
+        last = ended.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise Unable(f"the job reported {len(reports)} of {len(plan.goldens)}, code {ended.returncode}: {last[0]}")
+    if lost := [f"{one.artifact.name} ({one.error.what})" for one in reports if one.error]:
+        raise Unable(f"not published: {', '.join(lost)}")
     return Table(
         name="goldens",
         title="The goldens' parity, TF32 off",
@@ -163,6 +171,8 @@ def tests_table(left_s: float) -> Table:
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=left_s)
     lines = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
+    if ended.returncode not in (0, 5):  # 5: there are none
+        raise Unable(f"pytest ended with code {ended.returncode}: {lines[-1] if lines else 'it said nothing'}")
     return Table(
         name="tests",
         title="The tests marked gpu",
@@ -207,7 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (said.out / f"{found.name}.md").write_text(found.markdown(), encoding="utf-8")
         (said.out / f"{found.name}.json").write_text(codec.dumps(found, indent=2) + "\n", encoding="utf-8")
         sys.stderr.write(f"written: {said.out / found.name}.md and .json\n")
-    return 0
+    for title in found.failed:
+        sys.stderr.write(f"failed, see above: {title}\n")
+    return 1 if found.failed else 0
 
 
 if __name__ == "__main__":

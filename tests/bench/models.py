@@ -32,7 +32,7 @@ ROUNDS: Final = {True: 3, False: 10}
 
 MEASURED: Final = (
     "Examples a second, and the ratio to the TF1 graph's with its interval (bootstrap over rounds, 95 %): {rounds} "
-    "rounds of windows in turn, of at least {window_s} s, each contender in a process of its own with {threads} "
+    "rounds of windows in turn, of about {window_s} s, each contender in a process of its own with {threads} "
     "threads, fed from host memory. `far` is the largest difference of any output from the TF1 graph's, relative to "
     "that output's scale. `~`: windows of the contender differed by more than 10 %. {saturation} {versions}."
 )
@@ -62,9 +62,12 @@ def tables(*, quick: bool, scratch: Path, only: Sequence[str] = ()) -> Iterator[
         model = make(name, scratch / name)
         found = ours(model, "cpu")
         versions = add_peers(model, found)
-        with started(found.entries, model.directory) as processes:
-            swept = sweep(processes, model.inputs, BATCHES, ROUNDS[quick], () if quick else FURTHER)
-        yield table(model, found, swept, rounds=ROUNDS[quick], versions=versions)
+        try:
+            with started(found.entries, model.directory) as processes:
+                swept = sweep(processes, model.inputs, BATCHES, ROUNDS[quick], () if quick else FURTHER)
+            yield table(model, found, swept, rounds=ROUNDS[quick], versions=versions)
+        except Unable as error:
+            yield _refused(model, str(error))
         shutil.rmtree(model.directory)
 
 
@@ -118,7 +121,12 @@ def sweep(
     for batch in (*batches, *further):
         if batch not in batches and saturation(throughputs):
             break
-        swept[batch] = compete(processes, inputs, batch, rounds=rounds)
+        try:
+            swept[batch] = compete(processes, inputs, batch, rounds=rounds)
+        except Unable:
+            if not swept:
+                raise
+            break  # the TF1 graph takes no larger batch: what was measured stands
         baseline = swept[batch][BASELINE]
         assert isinstance(baseline, Result)  # compete raises else
         throughputs[batch] = baseline.throughput_per_s
@@ -140,6 +148,18 @@ def table(model: Model, found: Field, swept: Sweep, *, rounds: int, versions: st
         machine=this_machine(),
         columns=columns,
         rows=(*ran, *absent),
+    )
+
+
+def _refused(model: Model, reason: str) -> Table:
+    """Return what stands in place of a table where the TF1 graph, to which all is relative, did not run."""
+    return Table(
+        name=f"models-{model.name}",
+        title=TITLES[model.name],
+        measured="",
+        machine=this_machine(),
+        columns=("", "every batch"),
+        rows=((BASELINE, refused(reason)),),
     )
 
 

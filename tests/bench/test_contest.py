@@ -13,10 +13,10 @@ INPUTS = Path("inputs.npy")
 
 
 class Fake:
-    """A contender whose calls take `call_s`, and whose answer is `answer`; it takes batches up to `most`."""
+    """A contender: its calls take `call_s`, `answer` is its answer, `most` its largest; it dies after `windows`."""
 
-    def __init__(self, call_s: float, answer: float = 1.0, most: int = 8) -> None:
-        self._call_s, self._answer, self._most = call_s, answer, most
+    def __init__(self, call_s: float, answer: float = 1.0, most: int = 8, windows: int = 99) -> None:
+        self._call_s, self._answer, self._most, self._windows = call_s, answer, most, windows
         self.calls = list[int]()
 
     def bind(self, inputs: Path, batch: int) -> float:
@@ -33,6 +33,8 @@ class Fake:
     def run(self, calls: int) -> Window:
         """See `Contender`."""
         self.calls.append(calls)
+        if len(self.calls) > self._windows:
+            raise Unable("it was killed")
         return Window(latencies_s=(self._call_s,) * calls)
 
 
@@ -61,6 +63,13 @@ def test_who_cannot_is_left_out_with_its_reason() -> None:
     assert str(found["small"]) == "out of memory"
 
 
+def test_who_dies_in_the_race_costs_nobody_else_it() -> None:
+    """What the others were measured by stays; the one that died has its reason for a result."""
+    found = compete({"able": Fake(0.01), "ill": Fake(0.01, windows=3)}, INPUTS, 4, rounds=3, window_s=0.1)
+    assert isinstance(found["able"], Result)
+    assert str(found["ill"]) == "it was killed"
+
+
 def test_without_the_first_there_is_no_race() -> None:
     """All is told relative to the first: where it cannot run, nothing is."""
     with pytest.raises(Unable, match="out of memory"):
@@ -69,7 +78,8 @@ def test_without_the_first_there_is_no_race() -> None:
 
 def test_other_outputs_deviate_without_end() -> None:
     """Answers of other names or shapes are not compared as if they were the same."""
-    ones = np.ones(2)
+    ones, broken = np.ones(2), np.array([1.0, np.nan])
+    assert deviation({"a": ones, "b": ones}, {"a": ones, "b": broken}) == float("inf")
     assert deviation({"a": ones}, {"b": ones}) == float("inf")
     assert deviation({"a": ones}, {"a": np.ones(3)}) == float("inf")
     assert deviation({"a": ones, "b": ones}, {"a": ones, "b": ones * 1.5}) == pytest.approx(0.5)

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,14 +49,14 @@ def test_no_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.usefixtures("steps")
 def test_what_is_written(tmp_path: Path) -> None:
-    """A check is kept for people and for programs, under the GPU's name and the day; a step that failed says why."""
-    assert gpu_check.main(["--out", str(tmp_path)]) == 0
+    """A check is kept for people and for programs, under the GPU's name and the day; a failed step says why, by 1."""
+    assert gpu_check.main(["--out", str(tmp_path)]) == 1
     names = sorted(path.suffix for path in tmp_path.glob("nvidia-h200-20*"))
     assert names == [".json", ".md"]
     check = codec.loads(next(tmp_path.glob("*.json")).read_text(), gpu_check.Check)
     assert [table.name for table in check.tables] == ["peaks", "goldens", "resnet50", "bert", "tests"]
     assert check.tables[-1].rows[0][0].startswith("not measured: no pytest")
-    assert check.versions["cuda"] == "12"
+    assert (check.versions["cuda"], check.failed) == ("12", ("The tests marked gpu",))
 
 
 @pytest.mark.usefixtures("steps")
@@ -64,7 +65,7 @@ def test_a_rehearsal_is_no_check(tmp_path: Path, capsys: pytest.CaptureFixture[s
     monkey = DeviceReport(device="cpu", name="")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gpu_check, "placement", lambda _: monkey)
-        assert gpu_check.main(["--device", "cpu", "--out", str(tmp_path)]) == 0
+        assert gpu_check.main(["--device", "cpu", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().out.startswith("# A rehearsal on the CPU: no figures of a GPU")
     assert not any(tmp_path.iterdir())
 
@@ -77,3 +78,10 @@ def test_the_check_ends_in_time(tmp_path: Path) -> None:
     assert [table.name for table in found.tables] == ["peaks", "goldens", "gpu-resnet50", "gpu-bert", "tests"]
     assert "110 s of the check's 480 were left, and it may take 120" in found.tables[2].rows[0][0]
     assert "4 s of the check's 480 were left, and it may take 20" in found.tables[4].rows[0][0]
+
+
+def test_a_job_that_reports_too_little_is_a_failed_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends before its first report is no table without rows."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(Unable, match="the job reported 0 of"):
+        gpu_check.goldens_table(PLANS["cpu"], tmp_path, 60)

@@ -192,7 +192,7 @@ class Trial:
             self.movers[OURS].move("up", prefix, source, self.server)
         windows, failed = {name: list[Window]() for name in self.movers}, dict[str, str]()
         for number in range(self.rounds):
-            for name in _rotated(list(self.movers), number):
+            for name in _rotated([name for name in self.movers if name not in failed], number):
                 try:
                     took_s = self._once(self.movers[name], direction, prefix, source)
                     windows[name].append(Window(latencies_s=(took_s,)))
@@ -203,20 +203,32 @@ class Trial:
         return {name: failed.get(name) or _cell(load, name, windows) for name in self.movers}
 
     def _once(self, mover: Mover, direction: Direction, prefix: str, source: Path) -> float:
-        """Return the seconds of one transfer, which must have left what was there."""
+        """Return the seconds of one transfer, which must have left what was there, and nothing for the next one."""
         target = self.scratch / "target"
-        if direction == "up":
-            prefix = uuid4().hex
-            took_s = mover.move("up", prefix, source, self.server)
-            self.movers[OURS].move("down", prefix, target, self.server)
-            self._empty(prefix)
-        else:
-            took_s = mover.move("down", prefix, target, self.server)
-        same = subprocess.run(["diff", "-rq", source, target], capture_output=True, check=False)  # noqa: S607 - POSIX
-        shutil.rmtree(target)
-        if same.returncode:
-            raise Unable("what it copied is not what was there")
+        try:
+            if direction == "down":
+                took_s = mover.move("down", prefix, target, self.server)
+            else:
+                prefix = uuid4().hex
+                took_s = mover.move("up", prefix, source, self.server)
+                self._fetch(prefix, target)
+            same = subprocess.run(["diff", "-rq", source, target], capture_output=True, check=False)  # noqa: S607 - POSIX
+            if same.returncode:
+                raise Unable("what it copied is not what was there")
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
+            if direction == "up":
+                self._empty(prefix)
         return took_s
+
+    def _fetch(self, prefix: str, target: Path) -> None:
+        """Read back what a mover has stored, by none of the movers: a failure of this one would be its."""
+        client = _client(self.server)
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/"):
+            for item in page.get("Contents", ()):
+                path = target / item["Key"].removeprefix(f"{prefix}/")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                client.download_file(BUCKET, item["Key"], str(path))
 
     def _empty(self, prefix: str) -> None:
         client = _client(self.server)

@@ -41,14 +41,26 @@ def docker(arguments: Sequence[str]) -> str:
     if missing := [folder for folder in folders.values() if not Path(folder).is_dir()]:
         raise ValueError(f"docker would make {missing[0]}, and root would own it")
     command = _without_gpu(asked.command)
-    image = os.environ.get(IMAGE, "")
-    if image and _succeeds("podman", "image", "exists", image):
-        _in_image(image, asked, command)
-        return f"{asked.image} was {image} in podman, without GPUs"
+    if image := os.environ.get(IMAGE, ""):
+        engine = _engine_with(image)
+        _in_image(engine, image, asked, command)
+        return f"{asked.image} was {image} in {Path(engine).name}, without GPUs"
     variables = dict(said.split("=", 1) if "=" in said else (said, os.environ.get(said, "")) for said in asked.env)
     here = [_outside(part, folders) for part in command]
     subprocess.run([sys.executable, "-m", "job", *here], env=os.environ | variables, check=True)
     return f"{asked.image} was this checkout without GPUs, its volumes their folders"
+
+
+def _engine_with(image: str) -> str:
+    """Return the real engine that holds an image; raises `ValueError` where none does."""
+    for name in ("docker", "podman"):
+        engine = shutil.which(name, path=os.environ[REAL_PATH])
+        if (
+            engine
+            and not subprocess.run([engine, "image", "inspect", image], capture_output=True, check=False).returncode
+        ):
+            return engine
+    raise ValueError(f"neither docker nor podman has {image}, which {IMAGE} names")
 
 
 def _docker_run(arguments: Sequence[str]) -> argparse.Namespace:
@@ -73,7 +85,7 @@ def _without_gpu(command: Sequence[str]) -> list[str]:
     return ["cpu" if previous == "--device" else part for previous, part in zip(before, command, strict=False)]
 
 
-def _in_image(image: str, asked: argparse.Namespace, command: Sequence[str]) -> None:
+def _in_image(engine: str, image: str, asked: argparse.Namespace, command: Sequence[str]) -> None:
     """Run the page's command in an image that is here, with the page's volumes and variables."""
     options = [f"--volume={volume}" for volume in asked.volume] + [f"--env={said}" for said in asked.env]
     given = {option: getattr(asked, option.removeprefix("--").replace("-", "_")) for option in PASSED_ON}
@@ -83,7 +95,7 @@ def _in_image(image: str, asked: argparse.Namespace, command: Sequence[str]) -> 
         {} if Path("/run/systemd/system").is_dir() else {"CONTAINERS_CONF": f"{ROOT}/scripts/containers.conf"}
     )
     subprocess.run(
-        ["podman", "run", "--rm", *ours, *options, image, *command],  # noqa: S607 - the PATH's
+        [engine, "run", "--rm", *ours, *options, image, *command],
         env=os.environ | without_systemd,
         check=True,
     )
@@ -179,10 +191,6 @@ def _output(*command: str) -> str:
     if ended.returncode:
         raise ValueError(ended.stderr)
     return ended.stdout
-
-
-def _succeeds(*command: str) -> bool:
-    return bool(shutil.which(command[0])) and not subprocess.run(command, capture_output=True, check=False).returncode
 
 
 def main(name: str, arguments: Sequence[str]) -> int:

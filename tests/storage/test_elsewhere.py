@@ -58,7 +58,7 @@ def test_a_tilde_that_no_shell_has_replaced_is_told(home: Path) -> None:
 def test_a_tilde_of_nobody_is_told_too(home: Path) -> None:
     """There is no such user, and no traceback."""
     assert list(home.iterdir()) == []
-    with pytest.raises(UsageError, match="the shell has left ~.*write the whole path"):
+    with pytest.raises(UsageError, match=r"the shell has left ~.*write the whole path"):
         open_storage("~nobody-of-this-name/out")
 
 

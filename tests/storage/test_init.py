@@ -117,7 +117,9 @@ def test_a_relative_path_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert listed(".") == ["model.pb", "other.pb"]
 
 
-@pytest.mark.parametrize("uri", ["gs://bucket/x", "https://host/x", "s3://", "s3:///x", "file://host/x", "file://[x", ""])
+@pytest.mark.parametrize(
+    "uri", ["gs://bucket/x", "https://host/x", "s3://", "s3:///x", "file://host/x", "file://[x", ""]
+)
 def test_another_uri_is_the_users_mistake(uri: str) -> None:
     """What we cannot open is said with what we can."""
     with pytest.raises(UsageError) as caught:

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 
 from job.storage.base import Storage
 from job.storage.files import PART_PREFIX, held_below
-from job.storage.outgoing import forget_below, note_sent, noting, sent_below
+from job.storage.outgoing import Outgoing, forget_below, note_sent, noting, sent_below
 
 pytest_plugins = ["tests.storage.stores"]
 
@@ -34,6 +35,18 @@ def test_what_has_to_go_once_more_is_taken_back(directory: Path) -> None:
     note_sent(directory / "a", -10)
     note_sent(directory / "a", 10)
     assert sent_below(directory) == 10
+
+
+def test_what_is_read_again_has_not_gone_twice(directory: Path) -> None:
+    """A client reads a file for its hash and its length before it sends it, and once more after a failure."""
+    (directory / "a").write_bytes(b"12345")
+    with Outgoing(directory / "a") as file:
+        assert (file.seek(0, os.SEEK_END), sent_below(directory)) == (5, 0)
+        file.seek(0)
+        assert (file.read(), sent_below(directory)) == (b"12345", 5)
+        file.seek(0)
+        assert (file.read(2), sent_below(directory)) == (b"12", 2)
+        assert (file.read(None), file.read(), sent_below(directory)) == (b"345", b"", 5)
 
 
 def test_another_directorys_bytes_are_its_own(directory: Path) -> None:

@@ -93,7 +93,7 @@ def test_of_several_models_beside_weights_only_their_namesake_is_taken(tmp_path:
     (tmp_path / "model.json").write_text('{"loss": [0.5]}')
     for name in ("a.json", "b.json"):
         (tmp_path / name).write_text(json.dumps(sequential(dense())))
-    with pytest.raises(BadInput, match="several models lie beside the weights: a.json, b.json"):
+    with pytest.raises(BadInput, match=r"several models lie beside the weights: a\.json, b\.json"):
         read_source(asked)
     (tmp_path / "model.json").write_text(json.dumps(sequential(dense())))
     assert read_source(asked).signatures[0].outputs[0].key == "dense"
