@@ -10,7 +10,7 @@ from job.requests import BenchmarkRequest, ConvertRequest, KerasRequest, SourceR
 from job.results import ParityResult
 from job.settings import Settings
 from job.tuning import Search
-from job.workers import Mode
+from job.worker_environment import Mode
 
 
 @dataclass(frozen=True, kw_only=True)

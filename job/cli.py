@@ -26,7 +26,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 RUN_ONLY_KNOBS = (
     *("source", "dest", "device", "benchmark", "tolerance", "seed"),
     *("grace_s", "deadline_s", "shard_index", "shard_count", "metrics"),
-    *("require_atomic", "repair", "serving_warmup", "quiet"),
+    *("require_atomic", "require_proof", "repair", "serving_warmup", "quiet"),
 )
 INSPECT_KNOBS = tuple(knob.name for knob in knobs.knobs() if knob.name not in RUN_ONLY_KNOBS)
 

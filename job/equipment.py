@@ -11,7 +11,8 @@ from job.lanes import Lane, Lanes
 from job.machine import lane_bytes_here, lanes_here, visible_gpus
 from job.pulling import Manners
 from job.records import DeviceReport
-from job.workers import MODES, Forkserver, Limits, Mode
+from job.worker_environment import MODES, Mode
+from job.workers import Forkserver, Limits
 
 log = structlog.get_logger()
 

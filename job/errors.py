@@ -76,7 +76,7 @@ class Incomplete(BadInput):
 
 
 class ParityFailed(JobError):
-    """The candidate's answers differ from the baseline's by more than the tolerance."""
+    """The candidate's answers differ from the baseline's by more than the tolerance, or a required proof is missing."""
 
     exit_code = 41
     code_name = "parity_failed"

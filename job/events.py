@@ -62,8 +62,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     "fast_model_withdrawn": _event("the benchmark found the fast model slower than the faithful one", "reason"),
     "tuned": _event("the search for a faster variant has ended", "verdict", "published", "reason"),
     "benchmark_failed": _event("there are no figures; the model is published all the same", "reason"),
-    "artifact_published": _event("a model is committed: by us, or by another who came first", "outcome", "place"),
-    "artifact_already_published": _event("an equal plan was committed before", "plan"),
+    "artifact_published": _event(
+        "a model is committed: by us, or by another who came first; its `parity` is `passed` or `not_run`",
+        *("outcome", "place", "parity"),
+    ),
+    "artifact_already_published": _event("an equal plan was committed before", "plan", "parity"),
     "artifact_failed": _event("an artifact ended with an error", "code", "name", "reason"),
     "commit_damaged": _event(
         "what is published is not as its commit says: `verify` tells, `--repair` publishes it anew",
@@ -78,7 +81,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "run_interrupted": _event("a signal or the deadline came", "cause", "done", "left", "next"),
     "run_ended": _event(
         "the last event of a run",
-        *("exit_code", "wall_s", "published", "already_published", "not_published", "pulled_bytes"),
+        *("exit_code", "wall_s", "published", "already_published", "not_published", "unproven", "pulled_bytes"),
     ),
     "commit_verified": _event("every byte that a commit lists is as it was published", "place", "files", "size_bytes"),
     "verify_ended": _event(
@@ -95,6 +98,7 @@ EVENTS: Final[Mapping[str, Event]] = {
     "version_there": _event(
         "`export` found the same bytes as a server's newest version", "model", "version", "saved_model", "size_bytes"
     ),
+    "export_failed": _event("a model was not exported; the others are", "model", "code", "name", "reason"),
     "job_failed": _event("the job ended before or beside its artifacts", "code", "name", "reason"),
     "library_message": _event("a warning of a library that we use", "library", "message"),
     "bug": _event("a bug of ours; `exception` says where"),

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
-from job.records import SourceSummary
+from job.errors import ParityFailed
+from job.records import Commit, SourceSummary
 from job.results import ParityResult
+from job.wording import shown
 
 
 def proven(exact: ParityResult, as_run: ParityResult) -> ParityResult:
@@ -31,6 +33,26 @@ def failure(parity: ParityResult) -> str:
     first = parity.first_diverging
     where = f"; the first node that differs is {first.node} ({first.op}): {first.reason}" if first else ""
     return f"the SavedModel differs from the TF1 graph: {parity.reason}{where}"
+
+
+def check_proven(parity: ParityResult | None, where: str = "") -> None:
+    """Raise `ParityFailed`, which says why, where not all of a model was compared."""
+    if parity is not None and parity.verdict == "passed":
+        return
+    outputs = parity.outputs if parity else ()
+    names = [f"{one.signature}/{one.output}" for one in outputs if one.verdict == "not_run"]
+    of = f" of {shown(names, 3)}" if names else ""
+    why = (parity.reason if parity else "") or "nothing could be compared"
+    remedy = "record `samples` for it in the manifest, and `goldens` if there are any, or leave out --require-proof"
+    raise ParityFailed(f"the answers{of} were not compared: {why}", where=where, remedy=remedy)
+
+
+def as_committed(commit: Commit) -> ParityResult:
+    """Return what a commit says of the exact comparison: its verdict; the figures are in the report that it lists."""
+    if commit.verdict == "passed":
+        return ParityResult(mode="exact", verdict="passed")
+    reason = "it was published so by an earlier run, whose report beside it says why"
+    return ParityResult(mode="exact", verdict="not_run", reason=reason)
 
 
 def unproven(summary: SourceSummary, parity: ParityResult, *verdicts: str) -> list[str]:

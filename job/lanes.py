@@ -11,7 +11,8 @@ from job.machine import LANE_BYTES, Place
 from job.records import Format
 from job.requests import BenchmarkRequest, RaceRequest, SourceRequest
 from job.sandbox import Sandbox
-from job.workers import Forkserver, Mode
+from job.worker_environment import Mode
+from job.workers import Forkserver
 
 ALONE: Final = (BenchmarkRequest, RaceRequest)
 """What a stage is asked that measures: nothing else of ours computes or transfers meanwhile."""

@@ -12,7 +12,7 @@ from typing import Final
 from job.errors import JobError, from_record
 from job.records import ArtifactReport
 from job.redaction import printable, redacted
-from job.summary import counts
+from job.summary import counts, unproven
 
 TERMINATION_LOG: Final = Path("/dev/termination-log")
 MOST_BYTES: Final = 4096
@@ -29,7 +29,8 @@ def leave_words(lines: Sequence[str], path: Path = TERMINATION_LOG) -> None:
 
 def of_run(reports: Sequence[ArtifactReport], exit_code: int) -> list[str]:
     """Return a run's counts, and why artifacts failed: the first ones, as many as there is room for."""
-    counted = ", ".join(f"{count} {status}" for status, count in counts(reports).items())
+    told = counts(reports) | ({"unproven": unproven(reports)} if unproven(reports) else {})
+    counted = ", ".join(f"{count} {status}" for status, count in told.items())
     failed = [f"{report.artifact.name}: {from_record(report.error)}" for report in reports if report.error is not None]
     return [f"exit code {exit_code}: {counted}", *failed]
 

@@ -58,6 +58,8 @@ class PrometheusFile:
         self._lock = threading.Lock()
         self._artifacts = self._made(prometheus.Counter, "artifacts", "Artifacts by how they ended.", "status")
         self._failures = self._made(prometheus.Counter, "failures", "Failed artifacts by exit code.", "code", "name")
+        said = "Artifacts by parity verdict, and by how they ended."
+        self._parity = self._made(prometheus.Counter, "parity", said, "verdict", "status")
         self._pulled = self._made(prometheus.Counter, "pulled_bytes", "Bytes pulled from the source.")
         self._stages = self._made(prometheus.Summary, "stage_seconds", "Wall time of stages.", "stage")
         self._memory = self._made(prometheus.Gauge, "stage_peak_memory_bytes", "Largest peak of a stage.", "stage")
@@ -74,6 +76,8 @@ class PrometheusFile:
 
     def _count(self, report: ArtifactReport) -> None:
         self._artifacts.labels(status=report.status).inc()
+        if report.parity is not None:
+            self._parity.labels(verdict=report.parity.verdict, status=report.status).inc()
         if report.error is not None:
             self._failures.labels(code=str(report.error.exit_code), name=report.error.code_name).inc()
         self._pulled.inc(sum(source.size_bytes for source in report.sources))

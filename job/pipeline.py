@@ -36,7 +36,7 @@ from job.results import BenchmarkResult, ParityResult, TuningResult, WarmUpResul
 from job.stage_runs import StageRuns, stage_name
 from job.storage.files import held_below, local_io
 from job.storage.outgoing import forget_below, sent_below
-from job.workers import Mode
+from job.worker_environment import Mode
 from job.workshop import Workshop
 
 log = structlog.get_logger()
@@ -103,9 +103,7 @@ class Attempt:
 
     def _work(self) -> None:
         self._pull()
-        if self._is_published():
-            log.info("artifact_already_published", plan=self.report.plan)
-        else:
+        if not self._is_published():
             self._make()
             shutil.rmtree(self._asking.pulled, ignore_errors=True)  # room for what is published
             self._publish()
@@ -126,8 +124,11 @@ class Attempt:
         with self._shop.lanes.transfer():  # to repair is to digest
             found = publishing.find_commit(dest, self._artifact.name, self.report.plan, repair=repair)
         if isinstance(found, Commit):
+            self._update(parity=gate.as_committed(found))
+            self._require_proof(f"{dest.uri}/{publishing.place_of(found)}")
             publishing.point_latest(dest, found, began_s=self._began_s)
             self._update(status="already_published", place=publishing.place_of(found))
+            log.info("artifact_already_published", plan=self.report.plan, parity=found.verdict)
         return isinstance(found, Commit)
 
     def _make(self) -> None:
@@ -141,11 +142,17 @@ class Attempt:
             if parity.verdict == "failed":
                 self._at = stage_name(parity.mode, "verify")
                 raise ParityFailed(gate.failure(parity), remedy="see the parity table in its report")
+        self._require_proof()
         self._hold_in_keras(source)
         self._tune(source)
         self._benchmark(source)
         if self._asking.fast.exists():
             self._warm_up(source, self._asking.fast)
+
+    def _require_proof(self, where: str = "") -> None:
+        if self._shop.settings.require_proof:
+            self._at = stage_name("exact", "verify")
+            gate.check_proven(self.report.parity, where)
 
     def _try(self, source: SourceRequest) -> list[str]:
         """Convert and compare; return what the job added of its own and could not prove."""
@@ -226,7 +233,7 @@ class Attempt:
                 repair=self._shop.settings.repair,
             )
         self._update(place=publishing.place_of(outcome.commit))
-        log.info("artifact_published", outcome=outcome.outcome, place=self.report.place)
+        log.info("artifact_published", outcome=outcome.outcome, place=self.report.place, parity=outcome.commit.verdict)
 
     def _fail(self, error: JobError) -> None:
         """Publish the report alone; if even that fails, the first error is what counts.

@@ -6,10 +6,10 @@ death or at the same time, writes these and no others. In a directory the versio
 ``saved_model.pb`` comes last. Other bytes are the next version; the same bytes again are none.
 """
 
-import re
 import shutil
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -19,14 +19,25 @@ import structlog
 from job import codec, wording
 from job.commits import PARALLEL, Absent, differs, find_commit, lacks
 from job.console import print_line
-from job.errors import BadInput, DestinationConflict, NoInput, StorageError, UsageError
+from job.errors import (
+    BadInput,
+    CredentialsExpired,
+    Denied,
+    DestinationConflict,
+    JobError,
+    NoInput,
+    StorageError,
+    exit_code_of,
+)
 from job.inventory import take_inventory
+from job.last_words import leave_words
 from job.latest import Latest
 from job.layout import MODEL_FILE, home_of
 from job.logs import is_text
 from job.preparing import check_writable
 from job.records import Commit, PublishedFile, StoredObject
 from job.scratch import scratch_directory
+from job.served import VERSION, Chosen, chosen_of
 from job.settings import Settings
 from job.storage import open_storage
 from job.storage.base import Storage
@@ -42,7 +53,6 @@ BELOW: Final[Mapping[Layout, str]] = {"tf-serving": "", "triton": "model.savedmo
 
 MODEL, FAST_MODEL = "saved_model", "saved_model_fast"
 
-_VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")  # what TF Serving reads as a positive int64, written in one way
 _TRIES: Final = 6  # each fails only because another exporter has succeeded
 
 
@@ -61,62 +71,49 @@ class Version:
     files: tuple[PublishedFile, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """A model to serve: its newest artifact, and the least version that it may have."""
-
-    model: str
-    artifact: str
-    first: int = 1
-
-
 def export(settings: Settings, target: str, *, layout: Layout, fast: bool) -> int:
-    """Export what each ``latest.json`` of a destination names, tell of it, and return 0.
+    """Export what each ``latest.json`` of a destination names, tell of it, and return the exit code.
 
-    Raises `NoInput` where nothing is published, `DestinationConflict` where a version has other bytes than it was
-    claimed for, or what is published has other bytes than its commit says, and what the stores raise.
+    A model that cannot be exported costs itself alone: a `DestinationConflict` where a version has other bytes than it
+    was claimed for, or what is published has other bytes than its commit says. Raises `NoInput` where nothing is
+    published, and what none other would fare better after.
     """
     dest, shelf = open_storage(settings.dest), open_storage(target)
     pointers = take_inventory(dest, settings.only).pointers
     if not pointers:
         raise NoInput("nothing is published at the destination", where=dest.uri, remedy="check the URI, and --only")
     check_writable(shelf)
+    failed = dict[str, JobError]()
     for chosen in chosen_of(pointers):
-        commit = _pointed_at(dest, pointers[chosen.artifact])
-        wanted = _wanted(chosen.artifact, commit, BELOW[layout], fast=fast)
-        number, is_new = claimed(shelf, chosen, wanted)
-        with scratch_directory(settings.scratch) as scratch:
-            is_new |= fill(dest, shelf, f"{chosen.model}/{number}", wanted, scratch)
-        _tell(settings, chosen, wanted, number, is_new=is_new)
-    return 0
+        with _isolated(settings, chosen, failed):
+            commit = _pointed_at(dest, pointers[chosen.artifact])
+            _export_one(settings, dest, shelf, chosen, _wanted(chosen.artifact, commit, BELOW[layout], fast=fast))
+    code = exit_code_of(error.exit_code for error in failed.values())
+    leave_words([f"exit code {code}", *(f"{model}: {error}" for model, error in failed.items())])
+    return code
 
 
-def chosen_of(artifacts: Mapping[str, object]) -> Iterator[Chosen]:
-    """Yield the models among artifacts; ``net/7`` and ``net/8`` are what servers had as versions of ``net``.
-
-    Of these the highest is served, and its version is no less than it was. Raises `UsageError` where one model would
-    lie in what a server takes for a version of another.
-    """
-    newest = dict[str, Chosen]()
-    for artifact in sorted(artifacts):
-        above, _, last = artifact.rpartition("/")
-        one = Chosen(model=artifact, artifact=artifact)
-        if above not in artifacts and above and _VERSION.fullmatch(last):
-            one = Chosen(model=above, artifact=artifact, first=int(last))
-        if one.model not in newest or one.first > newest[one.model].first:
-            newest[one.model] = one
-    for one in newest.values():
-        _check_apart(one, newest)
-    yield from newest.values()
+@contextmanager
+def _isolated(settings: Settings, chosen: Chosen, failed: dict[str, JobError]) -> Iterator[None]:
+    """Note what keeps one model from being exported, and tell of it."""
+    try:
+        yield
+    except (Denied, CredentialsExpired):  # no other model would fare better
+        raise
+    except JobError as error:
+        failed[chosen.model] = error
+        if is_text(settings.log_format):
+            print_line(f"FAILED    {chosen.model}  {error.code_name}: {error}")
+        else:
+            said = {"model": chosen.model, "code": error.exit_code, "name": error.code_name, "reason": str(error)}
+            log.error("export_failed", artifact=chosen.artifact, **said)  # noqa: TRY400 - it is no bug
 
 
-def _check_apart(chosen: Chosen, models: Container[str]) -> None:
-    parts = chosen.model.split("/")
-    for depth, part in enumerate(parts):
-        above = "/".join(parts[:depth])
-        if above in models and _VERSION.fullmatch(part):
-            what = f"to a server {above}/{part} is a version of {above}, which is a model, too"
-            raise UsageError(what, where=chosen.artifact, remedy="export them to different targets, by --only")
+def _export_one(settings: Settings, dest: Storage, shelf: Storage, chosen: Chosen, wanted: Version) -> None:
+    number, is_new = claimed(shelf, chosen, wanted)
+    with scratch_directory(settings.scratch) as scratch:
+        is_new |= fill(dest, shelf, f"{chosen.model}/{number}", wanted, scratch)
+    _tell(settings, chosen, wanted, number, is_new=is_new)
 
 
 def claimed(shelf: Storage, chosen: Chosen, wanted: Version) -> tuple[int, bool]:
@@ -157,7 +154,7 @@ def _versions(shelf: Storage, model: str) -> Iterator[int]:
     """Yield the versions that are there or claimed; a directory that no claim is of is somebody else's, and counts."""
     for stored in shelf.list(f"{model}/"):
         name = stored.key.removeprefix(f"{model}/").partition("/")[0].removesuffix(".json")
-        if _VERSION.fullmatch(name):
+        if VERSION.fullmatch(name):
             yield int(name)
 
 

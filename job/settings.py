@@ -52,7 +52,7 @@ class Settings:
         "auto", "Where models run; gpu ends with code 73 where no GPU can be used.", group="speed"
     )
     benchmark: Literal["off", "quick", "full"] = _knob(
-        "quick", "How long to measure throughput and latency.", group="speed"
+        "quick", "How long to measure throughput and latency; off also looks for no faster variant.", group="speed"
     )
     precision: Literal["exact", "reduced"] = _knob(
         "exact",
@@ -72,6 +72,11 @@ class Settings:
         1e-5, "Largest accepted error of a 32-bit float output, relative to its scale.", minimum=0, group="proof"
     )
     seed: int = _knob(0, "Seed of the synthesised inputs.", minimum=0, group="proof")
+    require_proof: bool = _knob(
+        False,
+        "End with code 41 where a model's answers could not be compared, in place of publishing it as not_run.",
+        group="proof",
+    )
     scratch: str = _knob(
         "", "Directory for pulled and converted files; default: the system's temporary directory.", metavar="DIR"
     )

@@ -18,7 +18,8 @@ from job.results import ParityResult
 from job.settings import Settings
 from job.stopwatch import Stopwatch
 from job.watch import Overstayed
-from job.workers import Crashed, Mode
+from job.worker_environment import Mode
+from job.workers import Crashed
 
 log = structlog.get_logger()
 

@@ -68,9 +68,15 @@ def counts(reports: Sequence[ArtifactReport]) -> dict[str, int]:
     return {status: statuses.count(status) for status in ("published", "already_published", "not_published")}
 
 
+def unproven(reports: Sequence[ArtifactReport]) -> int:
+    """Return how many of the published, by this run or before it, were not compared."""
+    return sum(one.error is None and one.parity is not None and one.parity.verdict == "not_run" for one in reports)
+
+
 def totals(reports: Sequence[ArtifactReport]) -> dict[str, int]:
-    """Return the counts, and what the run has pulled in bytes."""
-    return {**counts(reports), "pulled_bytes": sum(source.size_bytes for one in reports for source in one.sources)}
+    """Return the counts, how many of the published are unproven, and what the run has pulled in bytes."""
+    pulled_bytes = sum(source.size_bytes for one in reports for source in one.sources)
+    return {**counts(reports), "unproven": unproven(reports), "pulled_bytes": pulled_bytes}
 
 
 def _told(summary: RunSummary) -> dict[str, str]:

@@ -26,7 +26,7 @@ from job.results import (
     TuningResult,
     VariantResult,
 )
-from job.workers import Mode
+from job.worker_environment import Mode
 
 log = structlog.get_logger()
 

@@ -242,7 +242,9 @@ def _over(measured: BatchMeasurement) -> Ratio | None:
 def headline(report: ArtifactReport) -> str:
     """Say in one sentence what became of the artifact."""
     if report.error is not None:
-        return "Not published: the answers differ." if report.error.code_name == "parity_failed" else "Not published."
+        failed = [one for one in (report.parity, report.as_run) if one is not None and one.verdict == "failed"]
+        is_off = failed and report.error.code_name == "parity_failed"  # else the proof that was required is missing
+        return "Not published: the answers differ." if is_off else "Not published."
     if report.status == "already_published":
         return "Already published by an earlier run."
     if report.parity is not None and report.parity.verdict == "passed":

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -31,22 +31,15 @@ from job.forkserver_process import ForkserverProcess, Lost, ending
 from job.machine import WHOLE, Place
 from job.memory_cap import MemoryCap, memory_cap
 from job.records import ErrorRecord, StageTiming
-from job.redaction import is_secret_name
 from job.sandbox import OFF, Confinement, Sandbox
 from job.sandbox.needs import confinement_of
 from job.task_files import NoRecord, TaskFiles
 from job.watch import LOOK_S, Bounds, Watch
+from job.worker_environment import Mode, environment_of
 
 log = structlog.get_logger()
 
 Result = TypeVar("Result")
-Mode = Literal["exact", "as_run"]
-MODES: Final[tuple[Mode, ...]] = get_args(Mode)
-
-PASSED_ON: Final = ("PATH", "HOME", "LANG", "USER", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LD_PRELOAD")
-PASSED_ON_PREFIXES: Final = ("LC_", "CUDA_", "NVIDIA_", "TF_", "XLA_", "PYTHON", "OMP_", "OPENBLAS_", "NCCL_")
-"""What a worker may know of the environment: no credentials, no endpoints."""
-
 STAGES_MODULE: Final = "job.engine.stages"
 START_TIMEOUT_S: Final = 180
 ANSWER_TIMEOUT_S: Final = 60
@@ -184,10 +177,7 @@ class Forkserver(AbstractContextManager["Forkserver"]):
         self.close()
 
     def _start(self) -> ForkserverProcess:
-        environment = {name: value for name, value in self._environment.items() if _may_pass(name)}
-        environment["TMPDIR"] = str(self._scratch)  # autograph leaves files there, which go with the rest
-        environment["HOME"] = str(self._scratch)  # where Keras makes a file when it is imported
-        environment |= {"TF_CPP_MIN_LOG_LEVEL": "2"} | ({"TF_ENABLE_ONEDNN_OPTS": "0"} if self._mode == "exact" else {})
+        environment = environment_of(self._mode, self._scratch, self._environment)
         return ForkserverProcess(self._stages, self._scratch / f"{self._mode}.log", environment)
 
     def _await_ready(self) -> None:
@@ -292,9 +282,3 @@ def _died(task: Task, how: str, end: str) -> JobError:
     is_memory = "SIGKILL" in end or "bad_alloc" in tail
     remedy = "was the memory exhausted? log.jsonl holds what it said last" if is_memory else "see log.jsonl"
     return Crashed(f"the worker ended in the {task.stage} stage {how} ({end})", remedy=remedy)
-
-
-def _may_pass(name: str) -> bool:
-    """Tell whether workers may know a variable; ``TF_TOKEN_...`` is Terraform's, ``NVIDIA_API_KEY`` a registry's."""
-    is_secret = is_secret_name(name) or name.startswith("TF_VAR_") or "KEY" in name
-    return name in PASSED_ON or (name.startswith(PASSED_ON_PREFIXES) and not is_secret)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -75,6 +76,14 @@ def grow() -> None:
     bytearray(1 << 62)
 
 
+def churn() -> None:
+    """Take and free a large block again and again, and note how many pages that took."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        b"x" * (128 * 2**20)
+    os.environ["FAULTS"] = str(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+
 BEHAVIOURS: Final[dict[str, Callable[[], object]]] = {
     "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -84,6 +93,7 @@ BEHAVIOURS: Final[dict[str, Callable[[], object]]] = {
     "hang": lambda: time.sleep(600),
     "slow": lambda: time.sleep(3),
     "grow": grow,
+    "churn": churn,
     "exhausted": lambda: raise_(ResourceExhaustedError("OOM when allocating tensor with shape[9,9]\nmore")),
     "full": lambda: raise_(OSError(errno.ENOSPC, "No space left on device", "out/x")),
     "refused": lambda: raise_(Refused("op PyFunc", where="node f", remedy="cut above it")),
@@ -152,9 +162,11 @@ def _write(source: Path, written: Path) -> None:
 
 
 def verify(request: VerifyRequest) -> ParityResult:
-    """Find all well, unless the artifact is called wrong or tangled, or has a signature that was added."""
+    """Find all well, unless the artifact is called wrong, tangled or unproven, or has a signature that was added."""
     if Path(request.source.entry).stem == "tangled" and request.mode == "as_run" and request.grappler:
         time.sleep(600)
+    if Path(request.source.entry).stem == "unproven":
+        return ParityResult(mode=request.mode, verdict="not_run", reason="no sample could be run")
     is_wrong = Path(request.source.entry).stem == "wrong" or _is_bold(request)
     outputs = tuple(_failed(one.key) for one in _signatures(request.source) if one.beside)
     return ParityResult(

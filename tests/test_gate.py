@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from job.gate import failure, proven, unproven
-from job.records import Finding, Format, Signature, SourceSummary
+from job.errors import ParityFailed
+from job.gate import as_committed, check_proven, failure, proven, unproven
+from job.records import Commit, Finding, Format, Signature, SourceSummary
 from job.results import DivergingNode, OutputParity, ParityResult
 
 OUTPUT = OutputParity(
@@ -36,6 +37,22 @@ def test_outputs_that_need_onednn_are_proven_with_it() -> None:
 def test_a_run_with_defaults_proves_nothing() -> None:
     """A pass within the looser tolerance of users' settings does not replace one that is missing."""
     assert proven(EXACT, as_run("values", "passed")) is EXACT
+
+
+def test_proof_that_is_missing_is_named() -> None:
+    """The message names the outputs that nobody compared, why, and where the report lies; what passed passes."""
+    with pytest.raises(ParityFailed, match=r"^the answers of serving_default/y were not compared: no; out/net; record"):
+        check_proven(replace(EXACT, reason="no"), "out/net")
+    with pytest.raises(ParityFailed, match=r"^the answers were not compared: nothing could be compared; record"):
+        check_proven(None)
+    check_proven(replace(EXACT, verdict="passed"))
+
+
+@pytest.mark.parametrize(("said", "verdict"), [("passed", "passed"), ("not_run", "not_run"), ("unheard of", "not_run")])
+def test_a_commit_says_whether_it_was_proven(said: str, verdict: str) -> None:
+    """Only what says that it passed did; a later version's word is none of ours."""
+    commit = Commit(artifact="net", plan="p", attempt="a", files=(), verdict=said, versions={})
+    assert as_committed(commit).verdict == verdict
 
 
 def test_failure_names_the_first_node() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 from job.errors import BadInput, Denied
 from job.last_words import MOST_BYTES, leave_words, of_error, of_run
 from job.records import ArtifactReport
-from tests.samples import ARTIFACT
+from tests.samples import ARTIFACT, UNPROVEN
 
 FAILED = ArtifactReport(artifact=ARTIFACT, status="not_published", error=BadInput("cut", remedy="copy it").to_record())
 PUBLISHED = ArtifactReport(artifact=ARTIFACT, status="published")
@@ -17,6 +17,14 @@ def test_an_engine_is_told_how_a_run_ended(tmp_path: Path) -> None:
         "exit code 40: 1 published, 0 already_published, 1 not_published",
         f"{ARTIFACT.name}: cut; copy it",
     ]
+
+
+def test_an_engine_is_told_what_is_unproven(tmp_path: Path) -> None:
+    """A pod that ended well says that it has published what nobody compared."""
+    (tmp_path / "log").touch()
+    leave_words(of_run([PUBLISHED, UNPROVEN], 0), tmp_path / "log")
+    said = "exit code 0: 2 published, 0 already_published, 0 not_published, 1 unproven"
+    assert (tmp_path / "log").read_text() == said
 
 
 def test_an_engine_is_told_what_ended_a_job_before_its_artifacts(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from job.records import ArtifactReport, Digest, StageTiming
 from job.running import run
 from job.settings import Settings
 from job.summary import RunSummary
+from tests import samples
 from tests.jobs import ROOT
 from tests.samples import ARTIFACT
 
@@ -39,22 +40,35 @@ def test_a_file_says_how_far_a_run_is(tmp_path: Path) -> None:
     meter = meter_at(str(tmp_path / "job.prom"))
     meter.count(PUBLISHED)
     meter.count(FAILED)
-    samples = read(tmp_path / "job.prom")
-    assert samples['tf1lift_artifacts_total{status="published"}'] == 1
-    assert samples['tf1lift_failures_total{code="40",name="bad_input"}'] == 1
-    assert samples["tf1lift_pulled_bytes_total"] == 1000
-    assert samples['tf1lift_stage_seconds_sum{stage="convert"}'] == 3.5
-    assert samples['tf1lift_stage_seconds_count{stage="convert"}'] == 2
-    assert samples['tf1lift_stage_peak_memory_bytes{stage="convert"}'] == 500
-    assert samples["tf1lift_run_exit_code"] == -1
+    found = read(tmp_path / "job.prom")
+    assert found['tf1lift_artifacts_total{status="published"}'] == 1
+    assert found['tf1lift_failures_total{code="40",name="bad_input"}'] == 1
+    assert found["tf1lift_pulled_bytes_total"] == 1000
+    assert found['tf1lift_stage_seconds_sum{stage="convert"}'] == 3.5
+    assert found['tf1lift_stage_seconds_count{stage="convert"}'] == 2
+    assert found['tf1lift_stage_peak_memory_bytes{stage="convert"}'] == 500
+    assert found["tf1lift_run_exit_code"] == -1
+
+
+def test_a_file_says_what_is_proven(tmp_path: Path) -> None:
+    """An alert needs the models that were published uncompared, apart from those that were not published."""
+    meter = meter_at(str(tmp_path / "job.prom"))
+    for report in (samples.PUBLISHED, samples.UNPROVEN, samples.UNPROVEN, samples.PARITY_FAILED, FAILED):
+        meter.count(report)
+    counted = {name: value for name, value in read(tmp_path / "job.prom").items() if "parity_total" in name}
+    assert counted == {
+        'tf1lift_parity_total{status="published",verdict="passed"}': 1,
+        'tf1lift_parity_total{status="published",verdict="not_run"}': 2,
+        'tf1lift_parity_total{status="not_published",verdict="failed"}': 1,
+    }
 
 
 def test_a_file_says_how_a_run_ended(tmp_path: Path) -> None:
     """The exit code tells a run that has ended from one that lasts or died."""
     meter = meter_at(str(tmp_path / "job.prom"))
     meter.end(ENDED)
-    samples = read(tmp_path / "job.prom")
-    assert (samples["tf1lift_run_exit_code"], samples["tf1lift_run_seconds"]) == (40, 9.5)
+    found = read(tmp_path / "job.prom")
+    assert (found["tf1lift_run_exit_code"], found["tf1lift_run_seconds"]) == (40, 9.5)
     assert [path.name for path in tmp_path.iterdir()] == ["job.prom"]
 
 
@@ -64,8 +78,8 @@ def test_a_run_that_ends_before_its_artifacts_says_so(tmp_path: Path) -> None:
     meter_at(str(path)).end(replace(ENDED, exit_code=0))
     with pytest.raises(UsageError):
         run(Settings(source=str(tmp_path), dest=str(tmp_path), metrics=str(path)), {})
-    samples = read(path)
-    assert (samples["tf1lift_run_exit_code"], samples["tf1lift_run_seconds"]) == (UsageError.exit_code, 0)
+    found = read(path)
+    assert (found["tf1lift_run_exit_code"], found["tf1lift_run_seconds"]) == (UsageError.exit_code, 0)
 
 
 def test_a_file_that_cannot_be_written_costs_the_metrics_alone(tmp_path: Path) -> None:

@@ -93,6 +93,50 @@ def test_what_fails_leaves_its_report_and_no_model(tmp_path: Path, name: str, co
     assert files == {"report.json", "report.html", "log.jsonl"}
 
 
+def test_what_could_not_be_compared_is_published_and_told(tmp_path: Path) -> None:
+    """Who watches the log sees the verdict of each model, of one that an earlier run has published too."""
+    put(tmp_path / "in", "unproven.pb", "a.pb")
+    for status in ("published", "already_published"):
+        with capture_logs() as events:
+            assert set(ends(run_here(tmp_path)).values()) == {status}
+        told = [event["parity"] for event in events if event["event"] == f"artifact_{status}"]
+        assert sorted(told) == ["not_run", "passed"]
+        assert [event["unproven"] for event in events if event["event"] == "run_ended"] == [1]
+
+
+def test_what_could_not_be_compared_is_no_result_where_proof_is_required(tmp_path: Path) -> None:
+    """It ends with the code of a failed parity, says why and what to do, and nobody is told that answers differ."""
+    put(tmp_path / "in", "unproven.pb", "a.pb")
+    summary = run_here(tmp_path, require_proof=True)
+    assert ends(summary) == {"unproven.pb": 41, "a.pb": "published"}
+    report = published(tmp_path, "_failed/unproven.pb")
+    assert report["error"]["what"] == "the answers were not compared: no sample could be run"
+    assert "`samples`" in report["error"]["remedy"]
+    assert "--require-proof" in report["error"]["remedy"]
+    assert (report["error"]["stage"], report["parity"]["verdict"]) == ("verify", "not_run")
+    assert "--require-proof" in report["command"]
+    (page,) = (tmp_path / "out" / "_failed").rglob("report.html")
+    assert "the answers differ" not in page.read_text()
+    assert not (tmp_path / "out" / "unproven.pb").exists()
+
+
+def test_what_was_published_without_proof_is_not_done_where_it_is_required(tmp_path: Path) -> None:
+    """The plan is the same: it stays as it is and is not made again, and the error says where it lies."""
+    put(tmp_path / "in", "unproven.pb", "a.pb")
+    first = {report.artifact.name: report for report in run_here(tmp_path).reports}
+    latest = tmp_path / "out" / "unproven.pb" / "latest.json"
+    before = latest.read_bytes()
+    second = run_here(tmp_path, require_proof=True)
+    assert ends(second) == {"unproven.pb": 41, "a.pb": "already_published"}
+    report = next(one for one in second.reports if one.artifact.name == "unproven.pb")
+    assert report.plan == first["unproven.pb"].plan
+    assert report.error is not None
+    assert report.error.where.endswith(first["unproven.pb"].place)
+    assert [timing.stage for timing in report.timings] == ["pull"]
+    assert latest.read_bytes() == before
+    assert ends(run_here(tmp_path)) == {"unproven.pb": "already_published", "a.pb": "already_published"}
+
+
 def test_report_of_a_failure_says_what_was_read(tmp_path: Path) -> None:
     """What was found in an artifact before its conversion failed is in its report."""
     put(tmp_path / "in", "refused.pb")

@@ -2,16 +2,20 @@
 
 import json
 import os
+import re
 import threading
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from job.errors import DestinationConflict, NoInput, UsageError
+from job import serving
+from job.errors import CredentialsExpired, Denied, DestinationConflict, JobError, NoInput, StorageError, UsageError
 from job.publishing import publish
-from job.serving import Layout, chosen_of, export
+from job.served import Chosen, chosen_of
+from job.serving import Layout, export
 from job.settings import Settings
 from job.storage import open_storage
 from job.storage.base import Storage
@@ -31,8 +35,20 @@ def exported(
     with capture_logs() as events:
         settings = Settings(dest=dest, only=only, log_format="json")
         assert export(settings, target, layout=layout, fast=fast) == 0
+    return versions(events)
+
+
+def versions(events: Sequence[MutableMapping[str, Any]]) -> list[str]:
+    """Return what a log says of each exported model."""
     told = [event for event in events if event["event"].startswith("version_")]
     return [f"{event['event'].removeprefix('version_')} {event['model']}/{event['version']}" for event in told]
+
+
+def failed(dest: str, target: str) -> tuple[int, str]:
+    """Export what cannot be; return the exit code and why."""
+    with capture_logs() as events:
+        code = export(Settings(dest=dest, log_format="json"), target, layout="tf-serving", fast=False)
+    return code, "; ".join(event["reason"] for event in events if event["event"] == "export_failed")
 
 
 def contents(target: str, version: str) -> dict[str, bytes]:
@@ -153,8 +169,9 @@ def test_a_half_written_version_is_left_to_itself_by_another_model(
     publish_one(store)
     with monkeypatch.context() as patch:
         patch.setattr("job.serving._upload", lambda *_: None)
-        with pytest.raises(Exception, match="missing or cut"):
-            exported(dest, target)
+        code, why = failed(dest, target)
+        assert code == StorageError.exit_code
+        assert "missing or cut" in why
     publish_other(store, tmp_path)
     assert exported(dest, target) == [f"exported {NAME}/2"]
     assert contents(target, f"{NAME}/1") == {}
@@ -167,8 +184,9 @@ def test_a_version_with_other_bytes_is_no_success(name: str, uri: str) -> None:
     publish_one(open_storage(dest))
     exported(dest, target)
     open_storage(target).replace(f"{NAME}/1/{name}", b"tampered")
-    with pytest.raises(DestinationConflict, match=f"version {NAME}/1 has other files or bytes.*{name}"):
-        exported(dest, target)
+    code, why = failed(dest, target)
+    assert code == DestinationConflict.exit_code
+    assert re.search(f"version {NAME}/1 has other files or bytes.*{name}", why)
     assert contents(target, f"{NAME}/1")[name] == b"tampered"
 
 
@@ -177,8 +195,9 @@ def test_published_bytes_are_hashed_on_their_way(tmp_path: Path) -> None:
     commit = publish_one(LocalStorage(tmp_path / "out"))
     index = tmp_path / "out" / NAME / PLAN[:12] / commit.attempt / "saved_model/variables/variables.index"
     index.write_bytes(b"INDEX")
-    with pytest.raises(DestinationConflict, match=r"published files have other bytes.*variables.index"):
-        exported(str(tmp_path / "out"), str(tmp_path / "models"))
+    code, why = failed(str(tmp_path / "out"), str(tmp_path / "models"))
+    assert code == DestinationConflict.exit_code
+    assert re.search(r"published files have other bytes.*variables.index", why)
     assert not (tmp_path / "models" / NAME / "1").exists()
 
 
@@ -290,6 +309,82 @@ def test_nothing_published_is_told(tmp_path: Path) -> None:
     """A wrong URI must not look like a success."""
     with pytest.raises(NoInput, match="nothing is published"):
         exported(str(tmp_path / "nowhere"), str(tmp_path / "models"))
+
+
+def damage(dest: LocalStorage, how: str) -> str:
+    """Publish three models, let the first be damaged or its pointer lead nowhere, and return why it will fail."""
+    for name in ("a", "b", "c"):
+        publish_one(dest, name)
+    if how == "damaged":
+        dest.replace(f"a/{PLAN[:12]}/{ONE}/saved_model/variables/variables.index", b"INDEX")
+        return "published files have other bytes"
+    if how == "cut":
+        dest.delete(f"a/{PLAN[:12]}/{ONE}/saved_model/variables/variables.index")
+        return "published files are missing or cut"
+    if how == "mispointed":
+        dest.replace("a/latest.json", dest.read("a/latest.json").replace(PLAN.encode(), OTHER_PLAN.encode()))
+        return "it names what is not committed"
+    dest.replace("a/latest.json", b"{}")
+    return "the pointer is damaged"
+
+
+@pytest.mark.parametrize("how", ["damaged", "cut", "mispointed", "spoilt"])
+def test_one_model_that_cannot_be_exported_keeps_none_from_it(tmp_path: Path, how: str) -> None:
+    """The first of three is told of as it fails, in a line or an event; both others are there at the end."""
+    why = damage(LocalStorage(tmp_path / "out"), how)
+    with capture_logs() as events:
+        settings = Settings(dest=str(tmp_path / "out"), log_format="json")
+        assert export(settings, str(tmp_path / "m"), layout="tf-serving", fast=False) == DestinationConflict.exit_code
+    assert [event["event"] for event in events] == ["export_failed", "version_exported", "version_exported"]
+    assert versions(events) == ["exported b/1", "exported c/1"]
+    assert (events[0]["artifact"], events[0]["model"], events[0]["code"]) == ("a", "a", 45)
+    assert why in events[0]["reason"]
+    assert contents(str(tmp_path / "m"), "c/1") == MODEL
+
+
+def test_a_person_reads_a_line_for_what_was_not_exported(tmp_path: Path) -> None:
+    """The line begins with FAILED and says what to do; the code is that of the failure."""
+    damage(LocalStorage(tmp_path / "out"), "spoilt")
+    ended = run_job("export", str(tmp_path / "out"), str(tmp_path / "m"), "--log-format", "text")
+    assert ended.code == DestinationConflict.exit_code
+    first, *others = ended.stdout.splitlines()
+    assert first.startswith("FAILED    a  dest_conflict: the pointer is damaged")
+    assert first.endswith("run the job again, which writes it anew")
+    assert [line.split()[:2] for line in others] == [["exported", "b/1"], ["exported", "c/1"]]
+
+
+def test_the_weightiest_failure_is_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that failed may be asked again: its code is not hidden behind a model that no second try will mend."""
+    damage(LocalStorage(tmp_path / "out"), "spoilt")
+    real = serving.claimed
+
+    def claimed(shelf: Storage, chosen: Chosen, wanted: serving.Version) -> tuple[int, bool]:
+        if chosen.model == "b":
+            raise StorageError("503")
+        return real(shelf, chosen, wanted)
+
+    monkeypatch.setattr(serving, "claimed", claimed)
+    assert failed(str(tmp_path / "out"), str(tmp_path / "m"))[0] == StorageError.exit_code
+    assert contents(str(tmp_path / "m"), "c/1") == MODEL
+
+
+@pytest.mark.parametrize("error", [Denied("no"), CredentialsExpired("old")])
+def test_what_no_other_model_would_fare_better_after_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: JobError
+) -> None:
+    """Thousands of models are not tried with credentials that the store has refused."""
+    for name in ("a", "b"):
+        publish_one(LocalStorage(tmp_path / "out"), name)
+    asked = list[str]()
+
+    def claimed(_: Storage, chosen: Chosen, __: serving.Version) -> tuple[int, bool]:
+        asked.append(chosen.model)
+        raise error
+
+    monkeypatch.setattr(serving, "claimed", claimed)
+    with pytest.raises(type(error)):
+        failed(str(tmp_path / "out"), str(tmp_path / "m"))
+    assert asked == ["a"]
 
 
 def test_the_command_tells_each_model(tmp_path: Path) -> None:

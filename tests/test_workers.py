@@ -15,7 +15,8 @@ from job.forkserver_process import Lost
 from job.memory_cap import memory_cap
 from job.task_files import TaskFiles
 from job.watch import Overstayed, Watch
-from job.workers import STARTS, Crashed, Forkserver, Limits, Task, _may_pass
+from job.worker_environment import _may_pass
+from job.workers import STARTS, Crashed, Forkserver, Limits, Task
 from tests.jobs import descendants, environment, is_alive
 from tests.stages import Order, Seen
 
@@ -78,6 +79,11 @@ def test_exact_workers_run_without_onednn(tmp_path: Path, forkserver: Forkserver
     assert order(forkserver).environment["TF_ENABLE_ONEDNN_OPTS"] == "0"
     with Forkserver("as_run", tmp_path, environment(), "tests.stages") as other:
         assert "TF_ENABLE_ONEDNN_OPTS" not in order(other).environment
+
+
+def test_workers_use_again_what_they_have_freed(forkserver: Forkserver) -> None:
+    """A child that takes 128 MiB ten times gets nearly all pages once: glibc by itself gives each block back."""
+    assert int(order(forkserver, "churn").environment["FAULTS"]) < 2 * 128 * 2**20 / os.sysconf("SC_PAGE_SIZE")
 
 
 def test_what_a_worker_leaves_behind_goes_with_the_scratch_directory(forkserver: Forkserver, tmp_path: Path) -> None:

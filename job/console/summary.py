@@ -1,14 +1,17 @@
 """What a run prints at its end: a line for each artifact, why some failed and what to do, and where to read on."""
 
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
 from job import wording
 from job.console.printing import Row, drawn, print_drawn, print_line, print_table, safe
 from job.logs import is_drawable
 from job.records import ArtifactReport, ErrorRecord
-from job.summary import RunSummary, counts
+from job.summary import RunSummary, counts, unproven
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 COUNTED: Final = {"published": "published", "already_published": "published before", "not_published": "failed"}
 
@@ -30,16 +33,25 @@ def print_summary(reports: Sequence[ArtifactReport]) -> None:
 
 
 def print_failures(reports: Sequence[ArtifactReport]) -> None:
-    """Print why artifacts failed, and what to do about each."""
-    for report in reports:
-        if report.error is not None:
-            print_line("")
-            _print_failure(report.artifact.name, report.error)
+    """Print why artifacts failed, and what to do: on a terminal in lines of their own, elsewhere in one."""
+    failed = [(report.artifact.name, report.error) for report in reports if report.error is not None]
+    if not failed:
+        return
+    if is_drawable(sys.stdout):
+        from rich.console import Group  # noqa: PLC0415 - only a terminal needs it
+
+        print_drawn(drawn(Group(*(part for name, error in failed for part in _parts(name, error)))))
+        return
+    for name, error in failed:
+        print_line("")
+        print_line(f"{name}: {wording.error(error)}")
 
 
 def print_last(summary: RunSummary, dest: str) -> None:
     """Print how many artifacts ended in which way, and where the index of their reports lies."""
     told = [f"{count:,} {COUNTED[status]}" for status, count in counts(summary.reports).items() if count]
+    if lacking := unproven(summary.reports):
+        told.append(f"{lacking:,} of the published unproven")
     left_alone = len(summary.left_alone)
     objects = "1 object was" if left_alone == 1 else f"{left_alone:,} objects were"
     why = f"; it says why {objects} left alone" if left_alone else ""
@@ -49,19 +61,16 @@ def print_last(summary: RunSummary, dest: str) -> None:
     print_line(f"{', '.join(told) or 'nothing done'}{code}. {reports}")
 
 
-def _print_failure(name: str, error: ErrorRecord) -> None:
-    """Print an error: on a terminal its parts below each other, elsewhere in one line, for ``grep``."""
-    if not is_drawable(sys.stdout):
-        print_line(f"{name}: {wording.error(error)}")
-        return
+def _parts(name: str, error: ErrorRecord) -> "Iterator[RenderableType]":
+    """Yield an empty line and an error's parts, to be drawn all at once: a pen of its own for each took seconds."""
     from rich.padding import Padding  # noqa: PLC0415 - only a terminal needs it
     from rich.text import Text  # noqa: PLC0415
 
-    what = "; ".join(filter(None, (error.what, error.where)))
-    print_drawn(drawn(Text.assemble(("✗ ", "bold red"), (safe(name), "bold"), f"  {error.code_name}")))
-    print_drawn(drawn(Padding(Text(safe(what)), (0, 0, 0, 2))))
+    yield Text()
+    yield Text.assemble(("✗ ", "bold red"), (safe(name), "bold"), f"  {error.code_name}")
+    yield Padding(Text(safe("; ".join(filter(None, (error.what, error.where))))), (0, 0, 0, 2))
     if error.remedy:
-        print_drawn(drawn(Padding(Text.assemble(("→ ", "cyan"), safe(error.remedy)), (0, 0, 0, 2))))
+        yield Padding(Text.assemble(("→ ", "cyan"), safe(error.remedy)), (0, 0, 0, 2))
 
 
 def _row(report: ArtifactReport) -> Row:

@@ -1,8 +1,10 @@
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
 from job.console import summary
+from job.console.printing import drawn
 from job.records import LeftAlone
 from job.summary import RunSummary
 from tests import samples
@@ -38,6 +40,16 @@ def test_quiet_summary_is_what_failed_and_the_last_line(capsys: pytest.CaptureFi
     assert out == f"\n{BROKEN}\n\n1 published, 1 failed, exit code 40. {INDEX}\n"
 
 
+def test_summary_ends_with_how_many_are_unproven(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was published uncompared, now or before, is counted; what failed is not published."""
+    before = replace(samples.UNPROVEN, status="already_published")
+    failed = replace(samples.UNPROVEN, status="not_published", error=samples.BROKEN.error)
+    reports = (samples.PUBLISHED, samples.UNPROVEN, before, failed)
+    summary.print_last(replace(RUN, reports=reports), "out")
+    told = "2 published, 1 published before, 1 failed, 2 of the published unproven, exit code 40. "
+    assert capsys.readouterr().out == f"\n{told}{INDEX}\n"
+
+
 @pytest.mark.parametrize(("count", "words"), [(0, ""), (1, "1 object was"), (1200, "1,200 objects were")])
 def test_summary_ends_with_the_way_to_the_reports(capsys: pytest.CaptureFixture[str], count: int, words: str) -> None:
     """A person is told what became of how many, where to read on, and that some objects were left alone."""
@@ -56,3 +68,22 @@ def test_a_terminal_shows_what_to_do_in_a_line_of_its_own(on_terminal: PlaceTerm
     assert "broken/frozen" in lines[1]
     assert lines[2] == "  the GraphDef is truncated at byte 1024; s3://models/broken/frozen.pb"
     assert lines[3].endswith("upload it again")
+
+
+def test_many_failures_are_drawn_at_once(on_terminal: PlaceTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal is measured and a pen made once for all: thousands of failures are told in a second."""
+    out = on_terminal("stdout")
+    pens = Mock(side_effect=drawn)
+    monkeypatch.setattr(summary, "drawn", pens)
+    summary.print_failures([samples.BROKEN, samples.PUBLISHED, samples.BROKEN])
+    pens.assert_called_once()
+    blocks = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert blocks[:4] == blocks[4:]
+    assert blocks[0] == ""
+
+
+def test_without_failures_nothing_is_printed(on_terminal: PlaceTerminal) -> None:
+    """Not even an empty line."""
+    out = on_terminal("stdout")
+    summary.print_failures([samples.PUBLISHED])
+    assert out.getvalue() == ""
