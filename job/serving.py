@@ -20,7 +20,6 @@ from job import codec, wording
 from job.commits import PARALLEL, Absent, differs, find_commit, lacks
 from job.console import print_line
 from job.errors import (
-    BadInput,
     CredentialsExpired,
     Denied,
     DestinationConflict,
@@ -159,10 +158,12 @@ def _versions(shelf: Storage, model: str) -> Iterator[int]:
 
 
 def _has_claimed(shelf: Storage, key: str, wanted: Version) -> bool:
-    """Tell whether a version was claimed for the same bytes."""
+    """Tell whether a version was claimed for the same bytes; a claim that may not be read is no reason for another."""
+    if not any(stored.key == key for stored in shelf.list(key)):  # somebody else's directory
+        return False
     try:
         found = codec.loads(shelf.read(key), Version)
-    except (ValueError, BadInput):  # somebody else's directory, or a newer tf1lift's claim: its version stays
+    except ValueError:  # a newer tf1lift's claim: its version stays
         return False
     return found.files == wanted.files
 

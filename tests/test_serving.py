@@ -12,7 +12,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from job import serving
-from job.errors import CredentialsExpired, Denied, DestinationConflict, JobError, NoInput, StorageError, UsageError
+from job.errors import (
+    BadInput,
+    CredentialsExpired,
+    Denied,
+    DestinationConflict,
+    JobError,
+    NoInput,
+    StorageError,
+    UsageError,
+)
 from job.publishing import publish
 from job.served import Chosen, chosen_of
 from job.serving import Layout, export
@@ -210,6 +219,23 @@ def test_somebody_else_s_versions_stay(tmp_path: Path) -> None:
     (tmp_path / "models" / NAME / "007").mkdir()
     assert exported(str(tmp_path / "out"), str(tmp_path / "models")) == [f"exported {NAME}/42"]
     assert [path.name for path in mine.iterdir()] == ["saved_model.pb"]
+
+
+def test_a_claim_that_may_not_be_read_makes_no_other_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may write and not read would else export the same bytes again and again, and servers load each."""
+    dest, target = str(tmp_path / "out"), str(tmp_path / "models")
+    publish_one(open_storage(dest))
+    exported(dest, target)
+    before, read = keys(open_storage(target)), LocalStorage.read
+
+    def denied(self: LocalStorage, key: str, **said: Any) -> bytes:
+        if key.endswith("/1.json"):
+            raise BadInput("it may not be read", where=key)
+        return read(self, key, **said)
+
+    monkeypatch.setattr(LocalStorage, "read", denied)
+    assert failed(dest, target) == (40, f"it may not be read; {NAME}/1.json")
+    assert keys(open_storage(target)) == before
 
 
 def test_an_empty_directory_gives_way(tmp_path: Path) -> None:
