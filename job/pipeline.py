@@ -137,6 +137,7 @@ class Attempt:
         while unproven := [one for one in self._try(source) if one not in source.unproven]:
             log.warning("made_again", without=unproven)
             shutil.rmtree(self._asking.saved_model, ignore_errors=True)
+            self._update(parity=None, as_run=None)
             source = replace(source, unproven=(*source.unproven, *unproven))
         for parity in filter(None, (self.report.parity, self.report.as_run)):
             if parity.verdict == "failed":

@@ -27,6 +27,12 @@ JSON_DTYPES: Final = frozenset(
 )
 """What TF Serving reads from JSON (``AddValueToTensor`` in its ``json_tensor.cc``)."""
 
+SERVER: Final = "tensorflow/serving:2.21.0"
+"""Of the minor version of TensorFlow that writes the models: an older server may not read them."""
+CONTAINER: Final = "tf1lift"
+PATIENCE_S: Final = 120
+"""How long the lines wait for a server that loads a model."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Snippet:
@@ -166,13 +172,9 @@ def _has_other_floats(signature: Signature) -> bool:
 
 def _serving(example: _Example, name: str) -> Snippet:
     beyond = sorted({spec.dtype for spec in example.signature.inputs} - JSON_DTYPES)
-    place = f"models/{name}"
-    start = (
-        f"mkdir -p {place} && cp -r saved_model {place}/1",
-        f'docker run --rm -p 8501:8501 -v "$PWD/models:/models" -e MODEL_NAME={name} tensorflow/serving',
-    )
+    start, stop = _server(name), f"docker rm -f {CONTAINER}"
     if beyond:
-        note = f"TF Serving reads no {' and '.join(beyond)} from JSON; its gRPC API takes them."
+        note = f"TF Serving reads no {' and '.join(beyond)} from JSON; its gRPC API takes them. {stop} ends it."
         return Snippet(title="TF Serving", lines=start, note=note)
     body = _dictionary({"signature_name": _text(example.signature.key), "inputs": _dictionary(example.in_json())})
     imports = "base64, json" if example.note else "json"
@@ -180,8 +182,19 @@ def _serving(example: _Example, name: str) -> Snippet:
         *start,
         f"python3 -c {shlex.quote(f'import {imports}; print(json.dumps({body}))')} > body.json",
         f"curl -d @body.json http://localhost:8501/v1/models/{name}:predict",
+        stop,
     )
     return Snippet(title="TF Serving", lines=lines, note=example.note)
+
+
+def _server(name: str) -> tuple[str, ...]:
+    """Start a server in the background and wait until it has loaded the model; a second time does the same."""
+    place, status = f"models/{name}/1", f"curl -s http://localhost:8501/v1/models/{name}"
+    return (
+        f"mkdir -p {place} && cp -r saved_model/. {place}",
+        f'docker run -d --name {CONTAINER} -p 8501:8501 -v "$PWD/models:/models" -e MODEL_NAME={name} {SERVER}',
+        f"for second in $(seq {PATIENCE_S}); do {status} | grep -q AVAILABLE && break; sleep 1; done",
+    )
 
 
 def _sizes(spec: TensorSpec) -> list[int]:

@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 from job import wording
+from job.errors import ParityFailed
 from job.records import ArtifactReport
 from job.report import histogram
 from job.results import OutputParity, ParityResult
@@ -17,7 +18,8 @@ def mood(report: ArtifactReport) -> Mood:
     if report.error is not None:
         return "bad"
     is_proven = report.parity is not None and report.parity.verdict == "passed"
-    return "good" if is_proven or report.status == "already_published" else "unsure"
+    is_untold = report.status == "already_published" and report.parity is None
+    return "good" if is_proven or is_untold else "unsure"
 
 
 def sentence(report: ArtifactReport) -> str:
@@ -26,15 +28,38 @@ def sentence(report: ArtifactReport) -> str:
     if report.error is not None:
         return f"{told}{_cause(report)}."
     if report.status == "already_published":
-        return f"{told}, with the same source, options and versions."
+        unproven = "" if mood(report) == "good" else ", but not proven: the answers were not compared"
+        return f"{told}, with the same source, options and versions{unproven}."
     if report.parity is None or report.parity.verdict != "passed":
         return f"{told}."
     return f"{told}: {_answers(report.parity)}, and {_speed(report)}."
 
 
+def as_run_told(as_run: ParityResult) -> str:
+    """Say what the comparison with TensorFlow's optimisers on is, and what its limit decides."""
+    limit = max((output.tolerance for output in as_run.outputs), default=0.0)
+    decides = (
+        f" so this is larger, and its limit looser: beyond {limit:.2g} of an output's largest magnitude nothing is "
+        f"published (code {ParityFailed.exit_code})."
+        if limit
+        else " so whole numbers and strings may tip over: they are reported, and not judged."
+    )
+    return (
+        "The published model as its users run it, with TensorFlow's optimisers on, against the same answers. "
+        f"Optimisers reorder arithmetic,{decides}"
+    )
+
+
+def refusals(report: ArtifactReport) -> list[ParityResult]:
+    """Return the comparisons for which a model was not published; none where another error came after them."""
+    if report.error is None or report.error.code_name != ParityFailed.code_name:
+        return []
+    return [parity for parity in (report.parity, report.as_run) if parity and parity.verdict == "failed"]
+
+
 def _cause(report: ArtifactReport) -> str:
     """Return what was wrong, after the headline; of answers that differ by how much."""
-    failed = [parity for parity in (report.parity, report.as_run) if parity and parity.verdict == "failed"]
+    failed = refusals(report)
     worst = wording.worst_output(failed[0]) if failed else None
     if worst is not None and worst.relative is not None:
         return f" by {_error(worst)}"

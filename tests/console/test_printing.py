@@ -1,4 +1,5 @@
 import io
+import re
 import sys
 
 import pytest
@@ -41,14 +42,30 @@ def test_a_dumb_terminal_gets_plain_text(on_terminal: PlaceTerminal, monkeypatch
     assert out.getvalue() == "a          bb\nlong name  1\n"
 
 
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
 def test_a_narrow_terminal_loses_nothing(on_terminal: PlaceTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long name is folded and not cut off."""
+    """A name that is longer than a line is folded and not cut off."""
     out = on_terminal("stdout")
     monkeypatch.setenv("COLUMNS", "40")
     name = "".join(chr(ord("a") + place % 26) for place in range(60))
     printing.print_table(HEAD, [(name, "1")])
-    shown = "".join(line.split(" ")[0] for line in out.getvalue().splitlines()[1:])
-    assert name in shown
+    assert plain(out.getvalue()) == f"{name[:40]}\n{name[40:]}\n  bb: 1\n"
+
+
+@pytest.mark.parametrize("columns", [24, 30, 40, 60, 80])
+def test_no_word_is_broken(on_terminal: PlaceTerminal, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Whatever a terminal's width, lines fit into it and words are whole; where columns do not fit, rows are blocks."""
+    out = on_terminal("stdout")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    row = ("family/model.ckpt-0", "14.3 kB", "nothing, code 40: the GraphDef is truncated at byte 1024")
+    printing.print_table(("artifact", "size", "what would be done"), [row, row])
+    lines = plain(out.getvalue()).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert all("".join(lines).count(name) == 2 for name in (row[0], row[1], "truncated"))
+    assert (lines[0] == row[0]) == (columns <= 30)
 
 
 def test_secrets_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 
 from job import codec
+from job.plan import tensorflow_version
 from job.records import ArtifactReport, Finding, Signature, TensorSpec
 from job.report import render_html
-from job.report.loading import JSON_DTYPES, loading_snippets
+from job.report.loading import JSON_DTYPES, PATIENCE_S, SERVER, loading_snippets
 from tests import samples
 from tests.architectures import originals
 from tests.jobs import GOLDENS, run_job
@@ -149,10 +151,11 @@ def test_the_body_for_serving_calls_the_signature(
     import tensorflow as tf
 
     monkeypatch.chdir(published[name])
-    place, _, body, ask = programs(published[name])["TF Serving"].strip().splitlines()
-    for command in (place, body):
+    lines = programs(published[name])["TF Serving"]
+    commands = [line for line in lines.splitlines() if line.startswith(("mkdir", "python3"))]
+    for command in commands * 2:  # a reader may do it again
         subprocess.run(["sh", "-c", command], check=True)  # noqa: S607 - the shell that readers have
-    served = re.search(r"/v1/models/([^/:]+):predict$", ask)
+    served = re.search(r"/v1/models/([^/:]+):predict$", lines, re.MULTILINE)
     assert served is not None
     sent = json.loads(Path("body.json").read_text())
     signature = shown(report_of(published[name]))
@@ -191,7 +194,7 @@ def test_any_key_can_be_copied(key: str, tmp_path: Path) -> None:
     for program in (plain, keras):
         compile(program, "report", "exec")
     assert json.dumps(key, ensure_ascii=False) in plain
-    command = serving[serving.index("python3 -c") : serving.index("\ncurl")]
+    command = serving[serving.index("python3 -c") : serving.index("\ncurl -d")]
     subprocess.run(["sh", "-c", command], check=True, cwd=tmp_path)  # noqa: S607 - the shell that readers have
     assert list(json.loads((tmp_path / "body.json").read_text())["inputs"]) == [key]
 
@@ -244,8 +247,43 @@ def test_no_curl_for_what_json_cannot_carry(dtype: str) -> None:
     """TF Serving refuses such a body, so none is shown; how the server is started still is."""
     assert dtype not in JSON_DTYPES
     *_, serving = loading_snippets(with_inputs(spec("x", dtype)))
-    assert [line.split()[0] for line in serving.lines] == ["mkdir", "docker"]
+    assert [line.split()[0] for line in serving.lines] == ["mkdir", "docker", "for"]
     assert dtype in serving.note
+
+
+TOOLS = {
+    "docker": 'echo "docker $1" >> calls',
+    "sleep": "echo sleep >> calls",
+    "curl": """case "$*" in *:predict) echo ask >> calls;; *)
+        [ "$(grep -c sleep calls)" -ge "$READY_AFTER" ] && echo '{"state": "AVAILABLE"}';; esac""",
+}
+
+
+@pytest.mark.parametrize("ready_after", [0, 3, PATIENCE_S, 10 * PATIENCE_S])
+def test_the_request_waits_for_the_server_and_ends_it(tmp_path: Path, ready_after: int) -> None:
+    """Typed as they are, and twice, the lines start a server, ask it when it is ready or too late, and end it."""
+    (tmp_path / "saved_model" / "variables").mkdir(parents=True)
+    (tmp_path / "tools").mkdir()
+    for name, does in TOOLS.items():
+        (tmp_path / "tools" / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / "tools" / name).chmod(0o755)
+    *_, serving = lines_of(with_inputs(spec("x")))
+    around = {"PATH": f"{tmp_path}/tools:{os.environ['PATH']}", "READY_AFTER": str(ready_after)}
+    for _ in range(2):
+        (tmp_path / "calls").unlink(missing_ok=True)
+        subprocess.run(["sh", "-ec", serving], check=True, cwd=tmp_path, env=around)  # noqa: S607 - the reader's
+        calls = (tmp_path / "calls").read_text().splitlines()
+        assert calls == ["docker run", *["sleep"] * min(ready_after, PATIENCE_S), "ask", "docker rm"]
+    assert [path.name for path in (tmp_path / "models").glob("*/1/*")] == ["variables"]
+
+
+def test_the_server_is_as_new_as_what_writes_the_models() -> None:
+    """Its image is named by its version, of the same minor version as the TensorFlow that is installed here."""
+    name, _, tag = SERVER.partition(":")
+    assert name == "tensorflow/serving"
+    assert tag.split(".")[:2] == tensorflow_version().split(".")[:2]
+    *_, serving = lines_of(with_inputs(spec("x")))
+    assert f" {SERVER}\n" in serving
 
 
 def test_the_name_to_serve_is_one_part_of_an_address() -> None:

@@ -67,6 +67,12 @@ def test_an_error_is_met_again_in_its_stage() -> None:
     assert step.command[-1] == "  --device cpu"
 
 
+def test_a_comparison_before_the_error_is_not_what_failed() -> None:
+    """A stage that died after the comparison is what is to be met again."""
+    report = replace(samples.BROKEN, parity=samples.PARITY_FAILED.parity)
+    assert steps(report) == steps(samples.BROKEN)
+
+
 def test_a_comparison_names_output_sample_and_seed() -> None:
     """What one has to feed to see the difference."""
     (step,) = steps(samples.PARITY_FAILED)

@@ -37,6 +37,19 @@ OFF = BenchmarkResult(verdict="not_run", reason="--benchmark off")
             "Already published by an earlier run, with the same source, options and versions.",
         ),
         (
+            replace(samples.ALREADY_PUBLISHED, parity=samples.UNPROVEN.parity),
+            "unsure",
+            (
+                "Already published by an earlier run, with the same source, options and versions, but not proven: the "
+                "answers were not compared."
+            ),
+        ),
+        (
+            replace(samples.BROKEN, parity=samples.PARITY_FAILED.parity),
+            "bad",
+            "Not published: the GraphDef is truncated at byte 1024.",
+        ),
+        (
             samples.PARITY_FAILED,
             "bad",
             "Not published: the answers differ by 3.1e-02 of the output's largest magnitude (1e-05 is allowed).",
@@ -70,3 +83,13 @@ def test_random_outputs_have_no_error() -> None:
     drawn = replace(samples.CLASSES, method="distribution", histogram=ErrorHistogram())
     said = verdict.sentence(replace(samples.PUBLISHED, parity=replace(samples.PARITY, outputs=(drawn,))))
     assert "each output is held to its kind" in said
+
+
+def test_the_comparison_as_run_tells_the_limit_that_it_is_held_to() -> None:
+    """It refuses as the exact one does, by a looser limit that is the record's own; what has no limit is not judged."""
+    loose = replace(samples.PARITY.outputs[0], dtype="float32", tolerance=0.05)
+    as_run = replace(samples.PARITY, mode="as_run", outputs=(samples.CLASSES, loose))
+    assert "beyond 0.05 of an output's largest magnitude nothing is published (code 41)" in verdict.as_run_told(as_run)
+    whole = replace(as_run, outputs=(samples.CLASSES,))
+    assert verdict.as_run_told(whole).endswith("they are reported, and not judged.")
+    assert "41" not in verdict.as_run_told(replace(as_run, outputs=()))

@@ -1,4 +1,4 @@
-"""A command as a terminal shows it, as SVG: its last screen, or the moment at which most was going on."""
+"""A command as a terminal shows it, as SVG: its last screen, or a moment at which most was going on."""
 
 import codecs
 import fcntl
@@ -75,10 +75,10 @@ class Recording:
         return text
 
     def busiest(self) -> str:
-        """Return what is on the screen before most lines are cleared, the last time: a live display at its largest."""
+        """Return what is on the screen before most lines are cleared, half through that: a display at its largest."""
         cleared = [len(max(_CLEARED.findall(piece), default="", key=len)) for piece in self.pieces]
-        latest = max(range(len(cleared)), key=lambda number: (cleared[number], number))
-        return ["", *self._texts()][latest]
+        largest = [number for number, length in enumerate(cleared) if length == max(cleared)]
+        return ["", *self._texts()][largest[len(largest) // 2]]
 
     def svg(self, text: str) -> str:
         """Return a picture of a terminal that shows the command and `text`."""
