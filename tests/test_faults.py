@@ -244,7 +244,7 @@ def test_worker_killed_twice_costs_its_artifact_alone(tmp_path: Path) -> None:
 def test_sigterm_ends_with_75_and_a_second_run_completes(tmp_path: Path) -> None:
     """A spot machine is taken: what is committed stays, nothing runs on, and the next attempt does the rest."""
     put(tmp_path / "in", "a.pb", "hang.pb")
-    with started_job(*arguments_in(tmp_path), program=WITHOUT_TENSORFLOW) as process:
+    with started_job(*arguments_in(tmp_path, "--lanes", "1"), program=WITHOUT_TENSORFLOW) as process:
         await_event(process, "artifact_started", artifact="hang.pb")
         await_worker(process.pid)
         family = descendants(process.pid)
