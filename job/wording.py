@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from job.errors import from_record
+from job.errors import ParityFailed, from_record
 from job.records import ArtifactReport, ErrorRecord, Finding, Format, Shape, TensorSpec
 from job.results import BatchMeasurement, GpuWatch, OutputParity, ParityResult, RaceLap, Ratio, VariantResult
 
@@ -239,12 +239,20 @@ def _over(measured: BatchMeasurement) -> Ratio | None:
     return fast.over_candidate if fast else None
 
 
+def refusals(report: ArtifactReport) -> list[ParityResult]:
+    """Return the comparisons for which a model was not published.
+
+    There is none where another error came after them, or where the proof that was required is missing.
+    """
+    if report.error is None or report.error.code_name != ParityFailed.code_name:
+        return []
+    return [parity for parity in (report.parity, report.as_run) if parity and parity.verdict == "failed"]
+
+
 def headline(report: ArtifactReport) -> str:
     """Say in one sentence what became of the artifact."""
     if report.error is not None:
-        failed = [one for one in (report.parity, report.as_run) if one is not None and one.verdict == "failed"]
-        is_off = failed and report.error.code_name == "parity_failed"  # else the proof that was required is missing
-        return "Not published: the answers differ." if is_off else "Not published."
+        return "Not published: the answers differ." if refusals(report) else "Not published."
     if report.status == "already_published":
         return "Already published by an earlier run."
     if report.parity is not None and report.parity.verdict == "passed":

@@ -94,9 +94,8 @@ def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[in
     """Take from the widest columns until all fit."""
     kept = list(widths)
     while sum(kept) > room:
-        kept[
-            max((width > low, width, place) for place, (width, low) in enumerate(zip(kept, least, strict=True)))[2]
-        ] -= 1
+        widest = max(range(len(kept)), key=lambda place: (kept[place] > least[place], kept[place], place))
+        kept[widest] -= 1
     return kept
 
 

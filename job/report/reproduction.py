@@ -8,7 +8,6 @@ from typing import Final
 from job import wording
 from job.records import ArtifactReport
 from job.redaction import redacted
-from job.report.verdict import refusals
 from job.results import OutputParity, ParityResult
 from job.settings import Settings, knobs
 
@@ -65,7 +64,7 @@ def _options(settings: Settings) -> Iterator[str]:
 
 def _steps(report: ArtifactReport) -> Iterator[Step]:
     command = as_shell(report.command)
-    failed = refusals(report)
+    failed = wording.refusals(report)
     if report.error and not failed:
         title = f"The error in stage {report.error.stage}" if report.error.stage else "The error"
         yield Step(title=title, told=f"It ends with exit code {report.error.exit_code}.", command=command)

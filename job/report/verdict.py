@@ -50,16 +50,9 @@ def as_run_told(as_run: ParityResult) -> str:
     )
 
 
-def refusals(report: ArtifactReport) -> list[ParityResult]:
-    """Return the comparisons for which a model was not published; none where another error came after them."""
-    if report.error is None or report.error.code_name != ParityFailed.code_name:
-        return []
-    return [parity for parity in (report.parity, report.as_run) if parity and parity.verdict == "failed"]
-
-
 def _cause(report: ArtifactReport) -> str:
     """Return what was wrong, after the headline; of answers that differ by how much."""
-    failed = refusals(report)
+    failed = wording.refusals(report)
     worst = wording.worst_output(failed[0]) if failed else None
     if worst is not None and worst.relative is not None:
         return f" by {_error(worst)}"

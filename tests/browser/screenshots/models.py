@@ -7,7 +7,7 @@ from typing import Final
 from tests.jobs import GOLDENS
 
 SHOWN: Final = "vision/resnet50_narrow"
-"""The model whose report is in the pictures: large enough that its speed settles, and of a few seconds."""
+"""The model whose report is in the pictures: the largest of the goldens here, and a small one still."""
 
 MODELS: Final = {
     "resnet50_saved_model/saved_model": SHOWN,
