@@ -19,8 +19,9 @@ from job.storage.s3_errors import status_of
 
 log = structlog.get_logger()
 
-_CHUNK_BYTES: Final = 1 << 16  # of a connection that breaks, at most so much is read twice
-_PROGRESS_BYTES: Final = _CHUNK_BYTES  # a connection that has brought so much was worth its while
+_FIRST_BYTES: Final = 1 << 16  # of a connection that breaks, so much is read twice, or as much as it has brought
+_MOST_BYTES: Final = 1 << 18  # larger pieces do not stay in a processor's cache until they are hashed and written
+_PROGRESS_BYTES: Final = _FIRST_BYTES  # a connection that has brought so much was worth its while
 _FRUITLESS_TRIES: Final = 8  # in a row, until a body is given up
 _QUIET_BREAKS: Final = 3  # that nobody needs to know of
 _RESTARTS: Final = 3  # of an object that changes while it is read
@@ -103,7 +104,7 @@ class Body:
         if skipped < 0:
             raise StorageError("the store answered another range than was asked", remedy="check the store")
         with closing(answer["Body"]) as body:
-            for piece in body.iter_chunks(_CHUNK_BYTES):
+            for piece in _pieces(body):
                 chunk, skipped = piece[skipped:], max(0, skipped - len(piece))
                 if chunk:
                     self._position += len(chunk)
@@ -178,6 +179,14 @@ def _error_of(damage: Damaged, reads: int, where: str, *, is_stored: bool) -> Jo
         return BadInput(f"the object is damaged: {damage.what}, {reads} times", where=where, remedy=damage.remedy)
     what = f"the object comes damaged, each of {reads} times in another way: {damage.what}"
     return StorageError(what, where=where, remedy="check the network, and run again")
+
+
+def _pieces(body: Any) -> Iterator[bytes]:
+    """Yield what comes: small pieces until the connection has shown that it holds, then what costs less a byte."""
+    size_bytes = _FIRST_BYTES
+    while piece := body.read(size_bytes):
+        yield piece
+        size_bytes = min(2 * size_bytes, _MOST_BYTES)
 
 
 def _begin_of(answer: Mapping[str, Any]) -> int:

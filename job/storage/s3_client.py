@@ -40,6 +40,7 @@ _CLIENT: Final = Config(
 )
 _TRIES: Final = 8
 _UNREACHED_TRIES: Final = 2  # of 5 s each, until an endpoint that never answered is given up
+_REPLACED: Final = ("v4", "s3v4")
 _THROTTLED: Final = frozenset({"SlowDown", "RequestLimitExceeded", "Throttling", "ThrottlingException"})
 
 
@@ -108,8 +109,7 @@ class Connection:
         events.register("before-call.s3.GetObject", _ask_for_checksums)
         for operation in () if _signs_bodies(client) else ("PutObject", "UploadPart"):
             events.register(f"before-parameter-build.s3.{operation}", _add_md5)
-        if self._offset_s:
-            events.register("choose-signer.s3", partial(_signer, self._offset_s))
+        events.register("choose-signer.s3", partial(_choose, _dated_signature(self._offset_s)))
         return client
 
     def _weigh(
@@ -150,18 +150,27 @@ def _end_redirects(*, response: Any, operation: Any, **_: object) -> None:
         raise ClientError(response[1], operation.name)
 
 
-def _signer(offset_s: float, **_: object) -> str:
-    """Return the name of a signature that is dated by so many seconds from this machine's clock."""
+def _dated_signature(offset_s: float) -> str:
+    """Make known to botocore a signature that is dated by so many seconds from this machine's clock; return its name.
+
+    It is botocore's own in Python, which hashes a body in pieces of 1 MiB. That of the AWS Common Runtime, which boto3
+    would take, reads it by 4 KiB: each a turn of Python's lock, by which 1 GB goes a sixth slower on two cores.
+    """
     name = f"s3v4-by-{offset_s:+}-s"
 
-    class Shifted(S3SigV4Auth):  # type: ignore[misc]
+    class Dated(S3SigV4Auth):  # type: ignore[misc]
         def _modify_request_before_signing(self, request: Any) -> None:
             now = datetime.now(timezone.utc) + timedelta(seconds=offset_s)
             request.context["timestamp"] = now.strftime(SIGV4_TIMESTAMP)
             super()._modify_request_before_signing(request)
 
-    AUTH_TYPE_MAPS.setdefault(name, Shifted)
+    AUTH_TYPE_MAPS.setdefault(name, Dated)
     return name
+
+
+def _choose(signature: str, *, signature_version: object, **_: object) -> str | None:
+    """Return our signature in place of the one that it is a kind of; S3 Express and anonymous requests keep theirs."""
+    return signature if signature_version in _REPLACED else None
 
 
 def _ask_for_checksums(params: dict[str, Any], **_: object) -> None:

@@ -236,6 +236,30 @@ def test_damage_is_the_sources_or_the_lines(actual: list[str], kind: type[JobErr
     assert caught.value.remedy
 
 
+def test_pieces_grow_and_a_line_that_breaks_loses_less_than_it_brought() -> None:
+    """Large pieces cost less, and where no connection brings more than 100 KiB, the object still comes."""
+    sizes = list[int]()
+
+    class Losing(Breaking):
+        def read(self, amount: int | None = -1, /) -> bytes:
+            """Give all that is asked for, or lose what came of it."""
+            sizes.append(amount or 0)
+            if self.tell() + min(amount or 0, len(self.getvalue()) - self.tell()) > self.line.reach:
+                raise ConnectionResetError
+            return BytesIO.read(self, amount)
+
+    def read_through(line: Line) -> bytes:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tests.storage.test_bodies.Breaking", Losing)
+            return read(line)
+
+    assert read_through(Line(DATA * 16, 1 << 30)) == DATA * 16
+    assert max(sizes) == 256 * KIB
+    line = Line(DATA * 16, 100 * KIB)
+    assert read_through(line) == line.data
+    assert len(line.asked) == 16
+
+
 def test_an_object_passes_through_in_pieces() -> None:
     """Ten gigabytes need no more memory than ten megabytes: here 64 MiB pass through less than two."""
     size_bytes = 64 << 20

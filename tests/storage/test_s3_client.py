@@ -6,12 +6,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore import UNSIGNED
 from botocore.config import Config
 
 from job.errors import CredentialsExpired, StorageError
 from job.storage import s3_client
+from job.storage.outgoing import Outgoing
 from job.storage.retrying import RetryBudget
 from job.storage.s3 import S3Storage
 from tests.storage.scripted import Answer, ScriptedStore, error
@@ -104,6 +107,35 @@ def test_a_wrong_clock_is_allowed_for(scripted: ScriptedStore, store: S3Storage,
     assert max(abs((date - there).total_seconds()) for date in dated[1:]) < 60
     days = {one.headers["authorization"].partition("Credential=")[2].split("/")[1] for one in scripted.requests[1:]}
     assert days == {there.strftime("%Y%m%d")}
+
+
+def test_a_body_is_hashed_in_large_pieces(scripted: ScriptedStore, store: S3Storage, tmp_path: Path) -> None:
+    """The signature of the AWS Common Runtime would read 4 KiB at a time."""
+    path, reads = tmp_path / "file", list[int]()
+    path.write_bytes(bytes(4 << 20))
+
+    class Counted(Outgoing):
+        def read(self, size: int | None = -1) -> bytes:
+            reads.append(size or 0)
+            return super().read(size)
+
+        def readinto(self, buffer: Any) -> int | None:
+            reads.append(len(buffer))
+            return super().readinto(buffer)
+
+    scripted.answer(Answer())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("job.storage.s3.Outgoing", Counted)
+        store.upload(path, "key")
+    assert min(size for size in reads) >= 1 << 14
+    assert scripted.requests[0].headers["x-amz-content-sha256"] == hashlib.sha256(bytes(4 << 20)).hexdigest()
+
+
+@pytest.mark.parametrize("signature", ["v4-s3express", "s3v4a", "s3", UNSIGNED])
+def test_other_signatures_stay_what_they_are(signature: object) -> None:
+    """Directory buckets, access points of several regions, old stores and anonymous requests are boto3's to sign."""
+    assert s3_client._choose("ours", signature_version=signature) is None
+    assert s3_client._choose("ours", signature_version="s3v4") == "ours"
 
 
 @pytest.mark.parametrize(("ahead_s", "direction"), [(-3600, "behind"), (3600, "ahead")])
