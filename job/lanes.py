@@ -9,7 +9,7 @@ from typing import Final
 
 from job.machine import LANE_BYTES, Place
 from job.records import Format
-from job.requests import BenchmarkRequest, RaceRequest, SourceRequest
+from job.requests import BenchmarkRequest, ConvertRequest, RaceRequest, SourceRequest
 from job.sandbox import Sandbox
 from job.worker_environment import Mode
 from job.workers import Forkserver
@@ -17,11 +17,14 @@ from job.workers import Forkserver
 ALONE: Final = (BenchmarkRequest, RaceRequest)
 """What a stage is asked that measures: nothing else of ours computes or transfers meanwhile."""
 
-NEED: Final[Mapping[Format, float]] = {Format.GRAPH_DEF: 12.0, Format.CHECKPOINT: 1.3}
+NEED: Final[Mapping[Format, float]] = {Format.GRAPH_DEF: 19.0, Format.CHECKPOINT: 1.3}
 """Of an artifact's size: what a stage that reads it may come to hold beside what it holds for a small one.
 
-TensorFlow copies frozen weights again and again (`job.engine.lift.FROZEN_COPIES`), a checkpoint's are streamed.
+TensorFlow copies frozen weights again and again where it loads and optimises a model. A checkpoint's are streamed.
 """
+
+NEED_TO_CONVERT: Final[Mapping[Format, float]] = {**NEED, Format.GRAPH_DEF: 7.0}
+"""A conversion keeps frozen weights out of its hands (`job.engine.withheld`)."""
 
 NEED_OF_OTHERS: Final = 5.0
 
@@ -184,4 +187,6 @@ class Lanes:
 
 def _need(request: object) -> float:
     source = getattr(request, "source", None)
-    return NEED.get(source.format, NEED_OF_OTHERS) if isinstance(source, SourceRequest) else NEED_OF_OTHERS
+    if not isinstance(source, SourceRequest):
+        return NEED_OF_OTHERS
+    return (NEED_TO_CONVERT if isinstance(request, ConvertRequest) else NEED).get(source.format, NEED_OF_OTHERS)

@@ -16,7 +16,8 @@ SOURCE = SourceRequest(format=Format.GRAPH_DEF, directory="d", entry="e")
 CONVERT = ConvertRequest(source=SOURCE, saved_model="s")
 BENCHMARK = BenchmarkRequest(source=SOURCE, saved_model="s", effort="quick")
 RACE = RaceRequest(source=SOURCE, saved_models={}, budget_s=1.0)
-ON_GPU = VerifyRequest(source=SOURCE, saved_model="s", mode="exact", tolerance=0.0, device="gpu")
+VERIFY = VerifyRequest(source=SOURCE, saved_model="s", mode="exact", tolerance=0.0)
+ON_GPU = replace(VERIFY, device="gpu")
 
 
 class Floor:
@@ -163,7 +164,9 @@ def test_large_artifact_takes_as_many_lanes_as_its_memory() -> None:
     with lanes.turn(CONVERT, 50 * 2**20) as small:
         assert (small.place.share, small.is_whole) == (0.25, False)
     with lanes.turn(CONVERT, 400 * 2**20) as large:
-        assert large.place.share == 0.75
+        assert large.place.share == 0.5
+    with lanes.turn(VERIFY, 200 * 2**20) as copied:
+        assert copied.place.share == 0.75
     with lanes.turn(replace(CONVERT, source=replace(SOURCE, format=Format.CHECKPOINT)), 2 * GIB) as streamed:
         assert streamed.place.share == 0.5
     with lanes.turn(CONVERT, 100 * GIB) as whole:

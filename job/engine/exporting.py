@@ -12,6 +12,7 @@ from job.engine.lift import LiftedModel, argument_names
 from job.engine.ops.published import check_published
 from job.engine.source_graph import SourceGraph
 from job.engine.target.conforming import conform, conform_graphs
+from job.engine.withheld import Withheld
 from job.errors import Internal
 from job.records import Signature, TargetTf
 
@@ -20,9 +21,10 @@ Definitions: TypeAlias = "MutableMapping[str, tf.compat.v1.saved_model.Signature
 
 
 class Servable(Protocol):
-    """A trackable model whose `functions` are to be its signatures, by their keys."""
+    """A trackable model whose `functions` are to be its signatures, by their keys, and what these lack of it."""
 
     functions: dict[str, Any]
+    withheld: Withheld
 
 
 def export(
@@ -55,21 +57,32 @@ def save(
     scratch: str,
     target_tf: TargetTf,
 ) -> None:
-    """Write a model's functions as signatures, on which `restore` has the last word; raises as `export`."""
+    """Write a model's functions as signatures, on which `restore` has the last word.
+
+    Raises as `export`, and as `Withheld.put_into`.
+    """
     # The gradient functions of a TF1 graph's library cannot be saved; those of its ops need no saving.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(model, directory, signatures=dict(model.functions), options=options)
     path = Path(directory, "saved_model.pb")
-    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    data = _finished(path.read_bytes(), model.withheld, restore, target_tf)
+    if scratch.encode() in data:
+        raise Internal("the SavedModel names a file of this machine", where=scratch, remedy="please report it")
+    path.write_bytes(data)
+    del data  # which may be large, and TensorFlow reads it again
+    fingerprinting_utils.write_fingerprint(directory)  # the one that is there is of what TensorFlow wrote
+
+
+def _finished(written: bytes, withheld: Withheld, restore: Callable[[Definitions], None], target_tf: TargetTf) -> bytes:
+    """Return a SavedModel that TensorFlow wrote as it is to be published."""
+    saved_model = saved_model_pb2.SavedModel.FromString(written)
     restore(saved_model.meta_graphs[0].signature_def)
     if target_tf != "running":
         conform(saved_model, target_tf)
     check_published(saved_model)
-    data = saved_model.SerializeToString(deterministic=True)
-    path.write_bytes(data)
-    fingerprinting_utils.write_fingerprint(directory)  # the one that is there is of what TensorFlow wrote
-    if scratch.encode() in data:
-        raise Internal("the SavedModel names a file of this machine", where=scratch, remedy="please report it")
+    withheld.put_into(saved_model)
+    data: bytes = saved_model.SerializeToString(deterministic=True)
+    return data
 
 
 def rehearse_export(model: LiftedModel, target_tf: TargetTf) -> None:

@@ -36,6 +36,13 @@ def edge_of(name: str) -> Edge:
     return Edge(node, int(output)) if colon and output.isdigit() else Edge(name, 0)
 
 
+def all_nodes(graph_def: GraphDef) -> Iterator[NodeDef]:
+    """Yield the nodes of a graph and of the functions in its library."""
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def
+
+
 class Graph:
     """An index over a GraphDef's nodes, in the GraphDef's order.
 

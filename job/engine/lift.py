@@ -25,6 +25,7 @@ from job.engine.source_graph import SourceGraph
 from job.engine.state.checkpoint import StoredVariable, read_value
 from job.engine.state.table_resources import LiftedTable
 from job.engine.weightless import weightless, weights_of
+from job.engine.withheld import Withheld
 from job.errors import Refused
 from job.memory_cap import check_room
 from job.records import Signature
@@ -33,7 +34,10 @@ Weights = Mapping[str, NodeDef]
 """The constants that are a frozen graph's weights, by name."""
 
 FROZEN_COPIES: Final = 12
-"""So often, at least, TensorFlow holds a constant while it traces, saves and loads its function: 14 to 18 were seen."""
+"""So often, at least, TensorFlow holds a constant while it traces and runs its function."""
+
+WRITTEN_COPIES: Final = 5
+"""So often, at most, beside its graph, where a stand-in is traced and saved: 3 to 5 times were seen."""
 
 AT_ONCE: Final = 2**20
 """How many numbers are judged at a time."""
@@ -43,12 +47,15 @@ class LiftedModel(tf.Module):  # type: ignore[misc]
     """A TF1 model as TF2 objects: `variables` can be trained and saved, tables fill themselves.
 
     `functions` maps signature keys to concrete functions; the default signature is also `__call__`. `weights` come into
-    a function when all that is rewritten is done: every copy of a frozen graph is one of its weights. Without them the
-    model can be looked at, and not run.
+    a function when all that is rewritten is done: every copy of a frozen graph is one of its weights. Without them, or
+    with those that are `withheld`, the model can be looked at and written, and not run.
     """
 
-    def __init__(self, source: SourceGraph, state: Mapping[str, tf.Variable], weights: Weights) -> None:
+    def __init__(
+        self, source: SourceGraph, state: Mapping[str, tf.Variable], weights: Weights, withheld: Withheld
+    ) -> None:
         super().__init__()
+        self.withheld = withheld
         light = replace(source, graph=source.graph.of(weightless(source.graph.graph_def)))
         self.state = dict(state)
         self.tables = {table.name: LiftedTable(source, table) for table in source.tables}
@@ -90,22 +97,23 @@ class LiftedModel(tf.Module):  # type: ignore[misc]
         return tf.function(call, input_signature=specs, autograph=False)
 
 
-def lift(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:
-    """Return the TF2 model of a source graph.
+def lift(source: SourceGraph, *, allow_nonfinite: bool, is_to_run: bool = False) -> LiftedModel:
+    """Return the TF2 model of a source graph; one that `is_to_run` here, not only to be written, is a larger one.
 
     Raises `BadInput` where a value cannot be read, a table cannot be filled or the graph cannot be
     imported, `Refused` for weights that are NaN or infinite, and `Poison` where the variables do not fit.
     """
     weights = weights_of(source.graph.graph_def)
-    _check_room(source, weights)
+    _check_room(source, weights, FROZEN_COPIES if is_to_run else WRITTEN_COPIES)
     state = {
         stored.name: _variable(stored, value) for stored, value in _values(source, allow_nonfinite=allow_nonfinite)
     }
-    return LiftedModel(source, state, weights)
+    withheld = Withheld()
+    return LiftedModel(source, state, weights if is_to_run else withheld.stand_ins(weights), withheld)
 
 
-def _check_room(source: SourceGraph, weights: Weights) -> None:
-    needed_bytes = source.summary().variables_bytes + FROZEN_COPIES * sum(node.ByteSize() for node in weights.values())
+def _check_room(source: SourceGraph, weights: Weights, copies: int) -> None:
+    needed_bytes = source.summary().variables_bytes + copies * sum(node.ByteSize() for node in weights.values())
     frozen = f" and {len(weights)} frozen weights, with TensorFlow's copies of these," if weights else ""
     check_room("convert", needed_bytes, f"its {len(source.variables)} variables{frozen} take")
 
@@ -119,7 +127,7 @@ def rehearse(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:
     state = {
         stored.name: _valueless(stored, value) for stored, value in _values(source, allow_nonfinite=allow_nonfinite)
     }
-    return LiftedModel(source, state, {})
+    return LiftedModel(source, state, {}, Withheld())
 
 
 def _values(source: SourceGraph, *, allow_nonfinite: bool) -> Iterator[tuple[StoredVariable, tf.Tensor]]:

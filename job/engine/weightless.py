@@ -14,16 +14,16 @@ WEIGHT_BYTES: Final = 1 << 16
 def weightless(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     """Return a copy with placeholders of the same type and shape for large constants of floats."""
     light = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
-    light.node.extend(_hollow(node) if _is_weight(node) else node for node in graph_def.node)
+    light.node.extend(_hollow(node) if is_weight(node) else node for node in graph_def.node)
     return light
 
 
 def weights_of(graph_def: graph_pb2.GraphDef) -> dict[str, NodeDef]:
     """Return the nodes, by name, in whose place `weightless` puts placeholders."""
-    return {node.name: node for node in graph_def.node if _is_weight(node)}
+    return {node.name: node for node in graph_def.node if is_weight(node)}
 
 
-def _is_weight(node: NodeDef) -> bool:
+def is_weight(node: NodeDef) -> bool:
     """Tell whether a node holds weights; what waits for another one is part of a branch or a loop, and is left."""
     if node.op != "Const" or node.input or not tf.as_dtype(node.attr["dtype"].type).is_floating:
         return False

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from job.engine.formats.base import LoadedMetaGraph, parse
@@ -16,9 +15,10 @@ def read(request: SourceRequest) -> LoadedMetaGraph:
     Raises `BadInput` for an empty graph: TensorFlow itself reads an empty file as one.
     """
     path = Path(request.directory, request.entry)
-    graph_def = parse(path, graph_pb2.GraphDef())
-    if not graph_def.node:
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    parse(path, meta_graph.graph_def)
+    if not meta_graph.graph_def.node:
         raise BadInput(
             "the GraphDef holds no nodes", where=request.entry, remedy="copy it again from where it was made"
         )
-    return LoadedMetaGraph(meta_graph=meta_graph_pb2.MetaGraphDef(graph_def=graph_def), beside=path.parent)
+    return LoadedMetaGraph(meta_graph=meta_graph, beside=path.parent)

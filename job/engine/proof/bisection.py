@@ -59,7 +59,7 @@ def _differing(
 ) -> Iterator[DivergingNode]:
     with closing(Baseline(source, "exact")) as baseline:
         expected = baseline.run(probe, feeds)
-    model = lift(source, allow_nonfinite=True)
+    model = lift(source, allow_nonfinite=True, is_to_run=True)
     _take_values(model, published)
     tensors = [tf.constant(feed, spec.dtype) for feed, spec in zip(feeds, probe.inputs, strict=True)]
     said = model.functions[probe.key](**dict(zip(argument_names(probe), tensors, strict=True)))

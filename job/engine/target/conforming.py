@@ -8,6 +8,7 @@ from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2, t
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
+from job.engine.graph import all_nodes
 from job.engine.target.history import Unknown, number, unknown_to
 from job.errors import Refused
 from job.records import Finding, SourceSummary, TargetTf
@@ -55,7 +56,7 @@ def conform_graphs(graph_defs: Iterable[graph_pb2.GraphDef], target: str) -> Non
             remedy = "choose a later --target-tf"
             raise Refused(f"{what}, TensorFlow {target} reads up to {unknown.graph_version}", remedy=remedy)
         _drop_advice(graph_def, unknown)
-        for node in _nodes(graph_def):
+        for node in all_nodes(graph_def):
             _drop_attributes(node, unknown)
             lacks.update(_lacks(node, unknown))
     if lacks:
@@ -68,13 +69,6 @@ def with_target(summary: SourceSummary, target: TargetTf) -> SourceSummary:
         return summary
     cause = f"TensorFlow {target} and later ones load the model: it holds nothing that is newer"
     return replace(summary, findings=(*summary.findings, Finding(code="made_for_target", cause=cause)))
-
-
-def _nodes(graph_def: graph_pb2.GraphDef) -> Iterator[node_def_pb2.NodeDef]:
-    """Yield the nodes of a graph and of its functions."""
-    yield from graph_def.node
-    for function in graph_def.library.function:
-        yield from function.node_def
 
 
 def _drop_advice(graph_def: graph_pb2.GraphDef, unknown: Unknown) -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.python.framework import convert_to_constants
 
-from job.engine.graph import GraphDef, NodeDef, edge_of
+from job.engine.graph import GraphDef, NodeDef, all_nodes, edge_of
 from job.engine.run_errors import message_of
 from job.engine.variants.base import FrozenGraph, NotApplicable
 from job.engine.variants.editing import constant, with_nodes
@@ -57,7 +57,7 @@ def _check(function: Any) -> None:
     size_bytes = sum(variable.shape.num_elements() * variable.dtype.size for variable in function.graph.variables)
     if size_bytes > MOST_BYTES:
         raise NotApplicable(f"its weights, {size_bytes / 1e9:.1f} GB, are more than a GraphDef holds")
-    for node in _nodes(function.graph.as_graph_def()):
+    for node in all_nodes(function.graph.as_graph_def()):
         if node.op.startswith((*WRITING, *WRITING_TABLES)):
             raise NotApplicable(f"it writes state, by {node.op}, and constants cannot be written to")
 
@@ -67,12 +67,6 @@ def check_size(graph_defs: Iterable[GraphDef]) -> None:
     size_bytes = sum(graph_def.ByteSize() for graph_def in graph_defs)
     if size_bytes > MOST_BYTES:
         raise NotApplicable(f"its signatures hold {size_bytes / 1e9:.1f} GB as constants, more than a GraphDef can")
-
-
-def _nodes(graph_def: GraphDef) -> Iterable[NodeDef]:
-    yield from graph_def.node
-    for function in graph_def.library.function:
-        yield from function.node_def
 
 
 def _handles(loaded: Any, function: Any, graph_def: GraphDef) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from job.results import MadeVariant, MadeVariants
 
 Passes: TypeAlias = tuple[Pass, ...]
 
-COPIES: Final = 14
-"""So often, at most, the constants are held while a variant is made and written: 12 to 14 were seen."""
+COPIES: Final = 4
+"""So often, at most, a variant's making and writing hold the constants, beside what loading took: 2 were seen."""
 
 
 def make_variants(request: MakeVariantsRequest) -> MadeVariants:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
@@ -13,6 +14,7 @@ from job.engine.shapes import import_tensors
 from job.engine.variants.base import FrozenGraph
 from job.engine.variants.compiling import compiled
 from job.engine.variants.faithful import Faithful, Served
+from job.engine.withheld import Withheld
 from job.records import TargetTf
 
 
@@ -21,11 +23,14 @@ class VariantModel(tf.Module):  # type: ignore[misc]
 
     def __init__(self, faithful: Faithful, graphs: Mapping[str, FrozenGraph], *, is_compiled: bool) -> None:
         super().__init__()
+        self.withheld = Withheld()
         self.tables = [table for graph in graphs.values() for table in graph.handles.values()]
         self.functions = dict[str, Any]()
         for served in faithful.signatures:
             names = faithful.called_with if served.key == faithful.called else tuple(served.arguments)
-            function = _function(served, names, graphs[served.key], is_compiled=is_compiled)
+            frozen = graphs[served.key]
+            light = replace(frozen, graph_def=self.withheld.without_weights(frozen.graph_def))
+            function = _function(served, names, light, is_compiled=is_compiled)
             self.functions[served.key] = function.get_concrete_function()
         self.__call__ = self.functions[faithful.called]
 
