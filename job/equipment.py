@@ -30,7 +30,8 @@ class Equipment(AbstractContextManager["Equipment"]):
     ) -> None:
         self._scratch, self._environment, self._limits, self._start = scratch, environment, limits, start
         self._cleanup = ExitStack()
-        self._sets: list[ForkserverSet] = [self._started(scratch)]
+        self._sets = list[ForkserverSet]()
+        self._sets.append(self._started(scratch))
 
     @property
     def first(self) -> ForkserverSet:
@@ -85,7 +86,10 @@ class Equipment(AbstractContextManager["Equipment"]):
 
     def _started(self, scratch: Path) -> ForkserverSet:
         scratch.mkdir(exist_ok=True)
+        beside = self._sets[0] if self._sets else {}
         return {
-            mode: self._cleanup.enter_context(self._start(mode, scratch, self._environment, limits=self._limits))
+            mode: self._cleanup.enter_context(
+                self._start(mode, scratch, self._environment, limits=self._limits, beside=beside.get(mode))
+            )
             for mode in MODES
         }

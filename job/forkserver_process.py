@@ -1,26 +1,23 @@
-"""The process that holds TensorFlow, as the supervisor sees it: its start, its end, and the JSON lines between."""
+"""A forkserver, as the supervisor sees it: its start, its end, and the JSON lines between."""
 
 import json
 import os
 import selectors
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from select import select
 from typing import Any, Final
 
 from job.processes import descendants, kill_all
+from job.zygote_process import ZygoteProcess, ending, tail
 
-TAIL_BYTES: Final = 8192
 LONGEST_ANSWER_BYTES: Final = 4096
 END_TIMEOUT_S: Final = 5
-
-_STARTER: Final = ThreadPoolExecutor(1)
-"""The one thread that starts forkservers: the kernel ends a child with the thread that it is of (PR_SET_PDEATHSIG)."""
 
 
 class Lost(Exception):
@@ -28,45 +25,43 @@ class Lost(Exception):
 
 
 class ForkserverProcess:
-    """A running `job.zygote`; its children prove by `beats` that they live."""
+    """A running `job.forkserver`, or one that is forked as soon as its zygote has imported TensorFlow.
 
-    def __init__(self, stages: str, log: Path, environment: Mapping[str, str]) -> None:
-        self._log = log
-        self._closing = threading.Lock()
-        self._beats, beats = os.pipe()
-        with log.open("ab") as errors:
-            self._process = _STARTER.submit(
-                subprocess.Popen[bytes],
-                [sys.executable, "-m", "job.zygote", stages, str(beats)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,  # a line that waits in a buffer of ours is none that select sees
-                stderr=errors,
-                env=environment,
-                cwd=Path(__file__).parent.parent,
-                start_new_session=True,
-                pass_fds=(beats,),
-            ).result()
-        os.close(beats)
+    Its children prove by `beats` that they live. `pid` is 0 until it has said that it is ready.
+    """
+
+    def __init__(self, zygote: ZygoteProcess, log: Path, environment: Mapping[str, str]) -> None:
+        self._zygote, self._log = zygote, log
+        self._closing = threading.RLock()
+        (requests, self._requests), (self._answers, answers), (self._beats, beats), (self._end, end) = (
+            os.pipe() for _ in range(4)
+        )
+        try:
+            self._parent = zygote.fork(log, environment, (requests, answers, beats, end))
+        finally:
+            for theirs in (requests, answers, beats, end):
+                os.close(theirs)
+        self._ended: str | None = None
+        self._is_open = True
         self._heard = b""
-        self.beats = 0
-
-    @property
-    def pid(self) -> int:
-        """Return its process id."""
-        return self._process.pid
+        self.pid = self.beats = 0
 
     @property
     def has_ended(self) -> bool:
         """Tell whether it is gone."""
-        return self._process.poll() is not None
+        return self._has_ended_within(0)
+
+    def await_ready(self, timeout_s: float) -> None:
+        """Wait until it serves; raises `Lost`."""
+        _, self.pid = self.receive(timeout_s, "ready", "pid")
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a line; raises `Lost`."""
-        assert self._process.stdin is not None  # noqa: S101 - it was asked for
+        left = memoryview(json.dumps(message).encode() + b"\n")
         try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-        except (OSError, ValueError) as error:
+            while left:
+                left = left[os.write(self._open(self._requests), left) :]
+        except OSError as error:
             raise self._gone() from error
 
     def receive(self, timeout_s: float, *fields: str) -> tuple[int, ...]:
@@ -91,46 +86,58 @@ class ForkserverProcess:
         return True
 
     def how_it_ended(self) -> str:
-        """Return how the process ended, once it has."""
-        return ending(self._process.wait())
+        """Return how the process ended, once it has; one whose zygote died has ended as that did."""
+        with suppress(subprocess.TimeoutExpired):
+            if self._has_ended_within(END_TIMEOUT_S):
+                return self._ended or ending(self._parent.wait(END_TIMEOUT_S))
+        return "nobody knows how"
 
     def last_words(self) -> str:
-        """Return the last line that it said, or how it ended."""
-        said = _tail(self._log).strip().splitlines()[-1:]
-        return said[0] if said else self.how_it_ended()
+        """Return the last line that it, or else its zygote, said, or how it ended."""
+        return tail(self._log) or self._zygote.last_words() or self.how_it_ended()
 
     def close(self) -> None:
-        """End it, and whatever it has started; the thread that uses it may be another one, and do the same."""
-        below = descendants(self.pid)
-        self._process.kill()
-        kill_all(below)
-        self._process.wait()
+        """End it, and whatever it has started; the thread that uses it may be another one, and do the same.
+
+        One that is not forked yet finds its requests at their end when it is.
+        """
+        if self.pid and not self.has_ended:
+            below = descendants(self.pid)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            kill_all(below)
+            self._has_ended_within(END_TIMEOUT_S)
         with self._closing:
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None and not pipe.closed:
-                    pipe.close()
-            if self._beats >= 0:
-                os.close(self._beats)
-                self._beats = -1
+            if self._is_open:
+                self._is_open = False
+                for pipe in (self._requests, self._answers, self._beats, self._end):
+                    os.close(pipe)
+
+    def _has_ended_within(self, timeout_s: float) -> bool:
+        """Wait for its end, which the zygote tells, or by its own end lets be known."""
+        with self._closing:
+            if self._ended is None and self._is_open and select([self._end], [], [], timeout_s)[0]:
+                told = os.read(self._end, 16).decode()
+                self._ended = ending(int(told)) if told else ""
+            return self._ended is not None or not self._is_open
 
     def _listen(self, timeout_s: float) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for
         with selectors.DefaultSelector() as selector:
             with self._closing:
-                self._check_open()
-                selector.register(self._process.stdout, selectors.EVENT_READ)
-                selector.register(self._beats, selectors.EVENT_READ)
+                selector.register(self._open(self._answers), selectors.EVENT_READ)
+                selector.register(self._open(self._beats), selectors.EVENT_READ)
             ready = {key.fd for key, _ in selector.select(timeout_s)}
         with self._closing:
-            self._check_open()
-            if self._beats in ready:
+            if self._open(self._beats) in ready:
                 self.beats += len(os.read(self._beats, 2**16))
-            if self._process.stdout.fileno() in ready:
-                self._hear(os.read(self._process.stdout.fileno(), 2**16))
+            heard = os.read(self._answers, 2**16) if self._answers in ready else None
+        if heard is not None:
+            self._hear(heard)
 
-    def _check_open(self) -> None:
-        if self._beats < 0:
+    def _open(self, pipe: int) -> int:
+        if not self._is_open:
             raise self._gone()
+        return pipe
 
     def _hear(self, heard: bytes) -> None:
         self._heard += heard
@@ -140,23 +147,4 @@ class ForkserverProcess:
             raise Lost(f"answered {self._heard[:40]!r}")
 
     def _gone(self) -> Lost:
-        try:
-            return Lost(f"ended ({ending(self._process.wait(END_TIMEOUT_S))})")
-        except subprocess.TimeoutExpired:
-            return Lost("closed its answers")
-
-
-def ending(returncode: int) -> str:
-    """Say how a process ended; `subprocess` and `os.waitstatus_to_exitcode` count signals below zero."""
-    name = next((known.name for known in signal.Signals if known == -returncode), str(-returncode))
-    return f"signal {name}" if returncode < 0 else f"status {returncode}"
-
-
-def _tail(path: Path) -> str:
-    """Return the end of what a process said; it may have died before it said anything."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            return file.read(TAIL_BYTES).decode(errors="backslashreplace")
-    except OSError:
-        return ""
+        return Lost(f"ended ({self.how_it_ended()})" if self._has_ended_within(END_TIMEOUT_S) else "closed its answers")

@@ -70,7 +70,7 @@ class Watch:
         """End the worker and all that it started, once it has said where it hangs if that is of interest."""
         if with_stacks:
             with suppress(ProcessLookupError):
-                os.kill(self._child, signal.SIGUSR1)  # job.zygote has it print the stacks of all threads
+                os.kill(self._child, signal.SIGUSR1)  # job.forkserver has it print the stacks of all threads
                 time.sleep(STACKS_S)
         kill_all([self._child, *self._family, *descendants(self._forkserver)])
 

@@ -27,7 +27,7 @@ from job.errors import (
     UsageError,
     from_record,
 )
-from job.forkserver_process import ForkserverProcess, Lost, ending
+from job.forkserver_process import ForkserverProcess, Lost
 from job.machine import WHOLE, Place
 from job.memory_cap import MemoryCap, memory_cap
 from job.records import ErrorRecord, StageTiming
@@ -36,6 +36,7 @@ from job.sandbox.needs import confinement_of
 from job.task_files import NoRecord, TaskFiles
 from job.watch import LOOK_S, Bounds, Watch
 from job.worker_environment import Mode, environment_of
+from job.zygote_process import ZygoteProcess, ending
 
 log = structlog.get_logger()
 
@@ -118,23 +119,28 @@ class Task:
 
 
 class Forkserver(AbstractContextManager["Forkserver"]):
-    """A process that has imported TensorFlow and forks a child for each stage.
+    """A process that forks a child for each stage, and was forked itself by a zygote, which has imported TensorFlow.
 
     ``exact`` runs without oneDNN: whether TensorFlow uses it is decided while it is imported, so
-    that the two settings need two forkservers. It starts at once and is waited for at the first
-    stage. One that has died, hangs or talks nonsense is ended and started again for the next stage.
+    that the two settings need two zygotes; one that is started `beside` another has that one's. It starts at once
+    and is waited for at the first stage. One that has died, hangs or talks nonsense is ended and forked again for
+    the next stage.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is the caller's to say
         self,
         mode: Mode,
         scratch: Path,
         environment: Mapping[str, str],
         stages: str = STAGES_MODULE,
         limits: Limits = Limits(),
+        *,
+        beside: "Forkserver | None" = None,
     ) -> None:
-        self._mode, self._scratch, self._environment, self._stages = mode, scratch, environment, stages
-        self._limits = limits
+        self._mode, self._scratch, self._limits = mode, scratch, limits
+        self._environment, self._log = environment_of(mode, scratch, environment), scratch / f"{mode}.log"
+        self._is_guest = beside is not None
+        self._zygote = beside.zygote if beside else ZygoteProcess(stages, self._log, self._environment)
         self._process = self._start()
         self._is_ready = False
         self._failed_starts = 0
@@ -163,13 +169,20 @@ class Forkserver(AbstractContextManager["Forkserver"]):
             return _result(task, status, result), timing
 
     @property
+    def zygote(self) -> ZygoteProcess:
+        """Return what has imported TensorFlow for it."""
+        return self._zygote
+
+    @property
     def sandbox(self) -> Sandbox:
         """Return what confines its children."""
         return self._limits.sandbox
 
     def close(self) -> None:
-        """End the forkserver; a child at work ends with it."""
+        """End the forkserver; a child at work ends with it, and so do those that were started beside it."""
         self._process.close()
+        if not self._is_guest:
+            self._zygote.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -177,8 +190,7 @@ class Forkserver(AbstractContextManager["Forkserver"]):
         self.close()
 
     def _start(self) -> ForkserverProcess:
-        environment = environment_of(self._mode, self._scratch, self._environment)
-        return ForkserverProcess(self._stages, self._scratch / f"{self._mode}.log", environment)
+        return ForkserverProcess(self._zygote, self._log, self._environment)
 
     def _await_ready(self) -> None:
         """Wait until the forkserver serves; raises `Internal` where it does not, or has not for some times in a row."""
@@ -191,15 +203,18 @@ class Forkserver(AbstractContextManager["Forkserver"]):
             self._process, self._is_ready = self._start(), False
         if not self._is_ready:
             try:
-                self._process.receive(START_TIMEOUT_S, "ready")
+                self._process.await_ready(START_TIMEOUT_S)
             except Lost as lost:
                 self._failed_starts += 1
                 raise self._no_start(lost) from lost
             self._is_ready, self._failed_starts = True, 0
 
     def _no_start(self, lost: Lost) -> Internal:
-        said = self._process.last_words() if self._process.has_ended else str(lost)
+        has_ended = self._process.has_ended
+        said = self._process.last_words() if has_ended else str(lost)
         self._process.close()
+        if not has_ended:
+            self._zygote.close()  # it hangs, or what it forks does
         return Internal(
             f"the process that holds TensorFlow did not start: {said}",
             remedy="is TensorFlow installed, the memory sufficient, and the machine not overloaded?",

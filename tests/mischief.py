@@ -70,9 +70,16 @@ def orphan() -> None:
 def babble(words: bytes) -> None:
     """Answer in the forkserver's place."""
     pipes = [path for path in Path(f"/proc/{os.getppid()}/fd").iterdir() if str(path.readlink()).startswith("pipe:")]
-    answers = min(int(path.name) for path in pipes if int(path.name) > 2)
+    answers = min(int(path.name) for path in pipes if int(path.name) > 2 and is_written_to(path))
     os.write(os.open(f"/proc/{os.getppid()}/fd/{answers}", os.O_WRONLY), words)
     time.sleep(600)
+
+
+def is_written_to(descriptor: Path) -> bool:
+    """Tell whether another process's descriptor is the end of a pipe that it writes to."""
+    said = (descriptor.parent.parent / "fdinfo" / descriptor.name).read_text()
+    flags = next(line.split()[1] for line in said.splitlines() if line.startswith("flags:"))
+    return int(flags, 8) & os.O_ACCMODE == os.O_WRONLY
 
 
 def flood() -> None:

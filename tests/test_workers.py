@@ -13,6 +13,7 @@ from job import workers
 from job.errors import DeviceError, Internal, JobError, LocalIOError, Poison, Refused
 from job.forkserver_process import Lost
 from job.memory_cap import memory_cap
+from job.processes import children_of
 from job.task_files import TaskFiles
 from job.watch import Overstayed, Watch
 from job.worker_environment import _may_pass
@@ -63,7 +64,8 @@ def test_each_stage_has_its_own_process_and_what_it_took_is_told(forkserver: For
 def test_workers_see_no_credentials(forkserver: Forkserver) -> None:
     """Neither the forkserver's own environment nor a child's holds what the supervisor was given to reach a store."""
     assert CANARY not in str(order(forkserver).environment)
-    assert CANARY.encode() not in Path(f"/proc/{forkserver._process.pid}/environ").read_bytes()
+    for pid in (forkserver._process.pid, forkserver._zygote.pid):
+        assert CANARY.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["TF_TOKEN_app_terraform_io", "TF_VAR_db", "NVIDIA_API_KEY", "TF_HTTP_PASSWORD"])
@@ -178,8 +180,9 @@ def test_memory_asked_for_at_one_go_is_refused(tmp_path: Path) -> None:
 def test_kernel_that_is_out_of_memory_takes_the_worker_first(forkserver: Forkserver) -> None:
     """Neither the supervisor nor a forkserver is the process that it would choose."""
     own = int(Path("/proc/self/oom_score_adj").read_text())
-    assert Path(f"/proc/{forkserver._process.pid}/oom_score_adj").read_text().strip() == str(own)
     assert order(forkserver, "score").environment["SCORE"] == "1000"
+    for pid in (forkserver._process.pid, forkserver._zygote.pid):
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == str(own)
 
 
 def test_daemon_of_a_worker_ends_with_its_stage(forkserver: Forkserver, tmp_path: Path) -> None:
@@ -237,8 +240,8 @@ def test_forkserver_that_died_is_started_again(forkserver: Forkserver) -> None:
     """The kernel may take the forkserver for want of memory, more than once in a long run."""
     for _ in range(STARTS + 1):
         assert order(forkserver).pid
-        forkserver._process._process.kill()
-        forkserver._process._process.wait()
+        os.kill(forkserver._process.pid, signal.SIGKILL)
+        await_(lambda: forkserver._process.has_ended)
         with capture_logs() as events:
             assert order(forkserver).pid
         assert [(event["event"], event["cause"]) for event in events] == [("forkserver_restarted", "signal SIGKILL")]
@@ -247,14 +250,56 @@ def test_forkserver_that_died_is_started_again(forkserver: Forkserver) -> None:
 def test_forkserver_outlives_the_thread_that_started_it_again(forkserver: Forkserver) -> None:
     """The kernel ends a child with the thread that it is of, and a lane's threads end one after another."""
     assert order(forkserver).pid
-    forkserver._process._process.kill()
-    forkserver._process._process.wait()
+    os.kill(forkserver._process.pid, signal.SIGKILL)
+    await_(lambda: forkserver._process.has_ended)
     with ThreadPoolExecutor(1) as passing, capture_logs() as events:
         assert passing.submit(order, forkserver).result().pid
     time.sleep(0.2)
     assert not forkserver._process.has_ended
     assert order(forkserver).pid
     assert [event["event"] for event in events] == ["forkserver_restarted"]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Forkserver, Forkserver]]:
+    """Two forkservers of one zygote, as two lanes have them."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    with (
+        Forkserver("exact", tmp_path / "one", environment(), "tests.stages") as one,
+        Forkserver("exact", tmp_path / "other", environment(), "tests.stages", beside=one) as other,
+    ):
+        yield one, other
+
+
+def test_lanes_share_what_was_imported_and_nothing_else(pair: tuple[Forkserver, Forkserver], tmp_path: Path) -> None:
+    """TensorFlow is imported once for all lanes; each has its own directories, and one that dies is its own loss."""
+    one, other = pair
+    seen = [Path(order(each).environment["HOME"]).parent for each in pair]
+    assert seen == [tmp_path / "one", tmp_path / "other"]
+    assert one.zygote is other.zygote
+    assert sorted(children_of(one.zygote.pid)) == sorted(each._process.pid for each in pair)
+    os.kill(one._process.pid, signal.SIGKILL)
+    await_(lambda: one._process.has_ended)
+    assert order(other).pid
+    assert not other._process.has_ended
+    assert order(one).pid
+    other.close()
+    assert order(one).pid
+
+
+def test_zygote_that_died_is_started_again_once(pair: tuple[Forkserver, Forkserver]) -> None:
+    """Its forkservers end with it, and the first of them that is wanted again starts another one for all."""
+    for each in pair:
+        order(each)
+    before = pair[0].zygote.pid
+    os.kill(before, signal.SIGKILL)
+    await_(lambda: all(each._process.has_ended for each in pair))
+    with capture_logs() as events:
+        assert all(order(each).pid for each in pair)
+    assert pair[0].zygote.pid != before
+    assert len(children_of(pair[0].zygote.pid)) == 2
+    assert [(event["event"], event["cause"]) for event in events] == [("forkserver_restarted", "signal SIGKILL")] * 2
 
 
 def test_forkserver_that_another_thread_closes_is_lost(forkserver: Forkserver) -> None:
@@ -322,7 +367,7 @@ def test_forkserver_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_forkserver_that_says_nothing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that hangs while it starts would otherwise be waited for without end."""
     with Forkserver("exact", tmp_path, environment(), "tests.stages") as forkserver:
-        os.kill(forkserver._process.pid, signal.SIGSTOP)
+        os.kill(forkserver._zygote.pid, signal.SIGSTOP)
         monkeypatch.setattr(workers, "START_TIMEOUT_S", 0.2)
         with pytest.raises(Internal, match="said nothing"):
             order(forkserver)

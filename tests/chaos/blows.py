@@ -12,10 +12,16 @@ from typing import Final, Literal
 from tests.chaos.workers import Process, Worker
 from tests.jobs import descendants, is_alive
 
-Victim = Literal["supervisor", "forkserver", "child", "all"]
+Victim = Literal["supervisor", "zygote", "forkserver", "child", "all"]
 """``child`` is one that a forkserver has forked for a stage; ``all`` is what ends a container."""
 
-_VICTIMS: Final[tuple[Victim, ...]] = (*("supervisor",) * 9, *("child",) * 5, *("forkserver",) * 3, *("all",) * 3)
+_VICTIMS: Final[tuple[Victim, ...]] = (
+    *("supervisor",) * 9,
+    *("child",) * 5,
+    *("forkserver",) * 2,
+    "zygote",
+    *("all",) * 3,
+)
 _VICTIM_COMES_S: Final = 5  # to wait for a stage to begin
 _ENDED_S: Final = 10  # for what a dead supervisor leaves to be gone
 
@@ -24,7 +30,7 @@ _ENDED_S: Final = 10  # for what a dead supervisor leaves to be gone
 class Blow:
     """Falls `seconds` after an event in the log, or the start, once so many requests were begun.
 
-    One at a child or a forkserver waits until there is one; a child may work for `late_s`.
+    One at a child, a forkserver or a zygote waits until there is one; a child may work for `late_s`.
     """
 
     victim: Victim
@@ -74,20 +80,24 @@ def _victims(blow: Blow, job: Process) -> list[int]:
         return [job.pid, *descendants(job.pid)]
     deadline = time.monotonic() + _VICTIM_COMES_S
     while job.poll() is None and time.monotonic() < deadline:
-        if found := _forkservers(job.pid) if blow.victim == "forkserver" else _a_child(job.pid, blow.late_s):
-            return found[:1]
+        if found := _FINDERS[blow.victim](job.pid):
+            time.sleep(blow.late_s if blow.victim == "child" else 0)
+            return [pid for pid in found if is_alive(pid)][:1]
         time.sleep(0.004)
     return []
 
 
-def _a_child(pid: int, late_s: float) -> list[int]:
-    """Return what has worked for a forkserver for some time."""
-    if children := [child for server in _forkservers(pid) for child in _children(server)]:
-        time.sleep(late_s)
-    return [child for child in children if is_alive(child)]
+def _workers(pid: int) -> list[int]:
+    """Return what works for the forkservers of a job."""
+    return [child for forkserver in _forkservers(pid) for child in _children(forkserver)]
 
 
 def _forkservers(pid: int) -> list[int]:
+    """Return what the zygotes of a job have forked."""
+    return [child for zygote in _zygotes(pid) for child in _children(zygote)]
+
+
+def _zygotes(pid: int) -> list[int]:
     """Return those of a job; it may have other children."""
     found = list[int]()
     for child in _children(pid):
@@ -103,6 +113,9 @@ def _children(pid: int) -> list[int]:
         for task in Path(f"/proc/{pid}/task").glob("*/children"):
             found += map(int, task.read_text().split())
     return found
+
+
+_FINDERS: Final = {"child": _workers, "forkserver": _forkservers, "zygote": _zygotes}
 
 
 def _kill(pid: int, job: Process) -> bool:

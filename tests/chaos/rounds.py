@@ -28,6 +28,7 @@ _UNHARMED: Final = (0, 74)  # how a job ends that nobody has killed: all is done
 _EXPLAINED: Final[Mapping[Victim, tuple[int, ...]]] = {
     "supervisor": (-9,),
     "all": (-9,),
+    "zygote": (*_UNHARMED, 70),
     "forkserver": (*_UNHARMED, 70),
     "child": _UNHARMED,
 }

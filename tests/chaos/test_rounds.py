@@ -24,7 +24,8 @@ def round_of(*blows: Blow | None) -> Round:
 
 
 @pytest.mark.parametrize(
-    ("victim", "codes"), [("supervisor", {-9}), ("all", {-9}), ("child", {0}), ("forkserver", {0, 70})]
+    ("victim", "codes"),
+    [("supervisor", {-9}), ("all", {-9}), ("child", {0}), ("forkserver", {0, 70}), ("zygote", {0, 70})],
 )
 def test_kill_leaves_whole_results_or_none_and_one_more_run_completes(
     tmp_path: Path, victim: Victim, codes: set[int]
