@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from select import select
+from select import POLLIN, poll
 from typing import Any, Final
 
 from job.processes import descendants, kill_all
@@ -18,6 +18,7 @@ from job.zygote_process import ZygoteProcess, ending, tail
 
 LONGEST_ANSWER_BYTES: Final = 4096
 END_TIMEOUT_S: Final = 5
+_LOOK_S: Final = 0.5  # between two looks whether another thread has closed it
 
 
 class Lost(Exception):
@@ -36,15 +37,18 @@ class ForkserverProcess:
         (requests, self._requests), (self._answers, answers), (self._beats, beats), (self._end, end) = (
             os.pipe() for _ in range(4)
         )
-        try:
-            self._parent = zygote.fork(log, environment, (requests, answers, beats, end))
-        finally:
-            for theirs in (requests, answers, beats, end):
-                os.close(theirs)
         self._ended: str | None = None
         self._is_open = True
         self._heard = b""
         self.pid = self.beats = 0
+        try:
+            self.parent = zygote.fork(log, environment, (requests, answers, beats, end))
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            for theirs in (requests, answers, beats, end):
+                os.close(theirs)
 
     @property
     def has_ended(self) -> bool:
@@ -57,10 +61,11 @@ class ForkserverProcess:
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a line; raises `Lost`."""
-        left = memoryview(json.dumps(message).encode() + b"\n")
+        with self._closing:
+            requests = os.dup(self._open(self._requests))  # whoever closes ours meanwhile makes its number free
         try:
-            while left:
-                left = left[os.write(self._open(self._requests), left) :]
+            with os.fdopen(requests, "wb") as pipe:
+                pipe.write(json.dumps(message).encode() + b"\n")
         except OSError as error:
             raise self._gone() from error
 
@@ -82,14 +87,14 @@ class ForkserverProcess:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return False
-            self._listen(left_s)
+            self._listen(min(left_s, _LOOK_S))
         return True
 
     def how_it_ended(self) -> str:
         """Return how the process ended, once it has; one whose zygote died has ended as that did."""
         with suppress(subprocess.TimeoutExpired):
             if self._has_ended_within(END_TIMEOUT_S):
-                return self._ended or ending(self._parent.wait(END_TIMEOUT_S))
+                return self._ended or ending(self.parent.wait(END_TIMEOUT_S))
         return "nobody knows how"
 
     def last_words(self) -> str:
@@ -116,7 +121,7 @@ class ForkserverProcess:
     def _has_ended_within(self, timeout_s: float) -> bool:
         """Wait for its end, which the zygote tells, or by its own end lets be known."""
         with self._closing:
-            if self._ended is None and self._is_open and select([self._end], [], [], timeout_s)[0]:
+            if self._ended is None and self._is_open and _is_ready(self._end, timeout_s):
                 told = os.read(self._end, 16).decode()
                 self._ended = ending(int(told)) if told else ""
             return self._ended is not None or not self._is_open
@@ -147,4 +152,13 @@ class ForkserverProcess:
             raise Lost(f"answered {self._heard[:40]!r}")
 
     def _gone(self) -> Lost:
+        if not self._is_open:
+            return Lost(f"ended ({self._ended or 'it was closed'})")
         return Lost(f"ended ({self.how_it_ended()})" if self._has_ended_within(END_TIMEOUT_S) else "closed its answers")
+
+
+def _is_ready(pipe: int, timeout_s: float) -> bool:
+    """Wait until a pipe has something to say, be it that it has ended."""
+    poller = poll()
+    poller.register(pipe, POLLIN)
+    return bool(poller.poll(timeout_s * 1000))

@@ -39,7 +39,7 @@ class MemoryCap:
 
 
 def memory_cap(limit_mib: int | None = None, *, part: float = 1.0) -> MemoryCap:
-    """Return the share of the container's memory that is left by this process and its forkservers.
+    """Return the share of the container's memory that is left by this process and what it has started, the zygotes.
 
     `part` of it is the worker's where others are at work beside it. `limit_mib` can only lower it.
     """

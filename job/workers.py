@@ -141,7 +141,11 @@ class Forkserver(AbstractContextManager["Forkserver"]):
         self._environment, self._log = environment_of(mode, scratch, environment), scratch / f"{mode}.log"
         self._is_guest = beside is not None
         self._zygote = beside.zygote if beside else ZygoteProcess(stages, self._log, self._environment)
-        self._process = self._start()
+        try:
+            self._process = self._start()
+        except BaseException:
+            self._close_zygote()
+            raise
         self._is_ready = False
         self._failed_starts = 0
         self._tasks = 0
@@ -181,6 +185,9 @@ class Forkserver(AbstractContextManager["Forkserver"]):
     def close(self) -> None:
         """End the forkserver; a child at work ends with it, and so do those that were started beside it."""
         self._process.close()
+        self._close_zygote()
+
+    def _close_zygote(self) -> None:
         if not self._is_guest:
             self._zygote.close()
 
@@ -200,7 +207,7 @@ class Forkserver(AbstractContextManager["Forkserver"]):
             if self._is_ready:
                 log.warning("forkserver_restarted", mode=self._mode, cause=self._process.how_it_ended())
             self._process.close()
-            self._process, self._is_ready = self._start(), False
+            self._is_ready, self._process = False, self._start()
         if not self._is_ready:
             try:
                 self._process.await_ready(START_TIMEOUT_S)
@@ -214,7 +221,7 @@ class Forkserver(AbstractContextManager["Forkserver"]):
         said = self._process.last_words() if has_ended else str(lost)
         self._process.close()
         if not has_ended:
-            self._zygote.close()  # it hangs, or what it forks does
+            self._zygote.end(self._process.parent)  # it hangs, or what it forks does
         return Internal(
             f"the process that holds TensorFlow did not start: {said}",
             remedy="is TensorFlow installed, the memory sufficient, and the machine not overloaded?",

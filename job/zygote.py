@@ -1,8 +1,8 @@
 """The zygote: imports TensorFlow, runs no op, and forks a forkserver for every lane that asks for one.
 
-Run by the supervisor as ``python -m job.zygote MODULE SOCKET``: the module that holds the `STAGES`, and the number of
-the socket on which lanes ask. Forking after the import is reliable as long as no op has run, and hangs once one has
-(design §4), so neither this process nor a forkserver touches TensorFlow.
+Run by the supervisor as ``python -m job.zygote MODULE SOCKET PARENT``: the module that holds the `STAGES`, the number
+of the socket on which lanes ask, and the supervisor's process id. Forking after the import is reliable as long as no op
+has run, and hangs once one has (design §4), so neither this process nor a forkserver touches TensorFlow.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ DESCRIPTORS: Final = 4
 
 def main() -> None:
     """Import the stages, and fork until nobody can ask any more."""
-    end_with_parent(os.getppid())
+    end_with_parent(int(sys.argv[3]))
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -63,7 +63,12 @@ class Zygote:
                 said, descriptors, _, _ = socket.recv_fds(self._wishes, LONGEST_WISH_BYTES, DESCRIPTORS)
                 if not said:
                     return
-                self._fulfil(json.loads(said), descriptors)
+                try:
+                    self._fulfil(json.loads(said), descriptors)
+                except (OSError, ValueError):  # no process or descriptor is left: whoever wished sees its pipes end
+                    traceback.print_exc()
+                    for one in descriptors:
+                        os.close(one)
 
     def _fulfil(self, wish: dict[str, Any], descriptors: list[int]) -> None:
         requests, answers, beats, end = descriptors

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from job.processes import children_of
+
 ROOT: Final = Path(__file__).parent.parent
 GOLDENS: Final = ROOT / "tests" / "goldens"
 
@@ -128,11 +130,12 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 
 def await_worker(pid: int) -> int:
-    """Return the process that a forkserver of the supervisor's has forked, once there is one that stays."""
+    """Return the process that a forkserver of a supervisor's zygote has forked, once there is one that stays."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         time.sleep(0.3)
-        workers = [worker for server in descendants(pid) for worker in descendants(server)]
+        forkservers = [server for zygote in children_of(pid) for server in children_of(zygote)]
+        workers = [worker for server in forkservers for worker in children_of(server)]
         if workers:
             return workers[0]
     raise AssertionError("no worker came")

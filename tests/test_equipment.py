@@ -23,8 +23,11 @@ CPU = DeviceReport(device="cpu", name="")
 class Started:
     """A forkserver that is none, and tells where it was started and whether it was ended."""
 
-    def __init__(self, mode: str, scratch: Path, environment: Mapping[str, str], limits: Limits) -> None:
+    def __init__(
+        self, mode: str, scratch: Path, environment: Mapping[str, str], limits: Limits, beside: "Started | None"
+    ) -> None:
         self.mode, self.scratch, self.environment, self.limits = mode, scratch, environment, limits
+        self.beside = beside
         self.is_closed = False
 
     def __enter__(self) -> "Started":  # noqa: PYI034 - it is final
@@ -101,6 +104,15 @@ def test_all_forkservers_end_with_the_run(tmp_path: Path) -> None:
         assert not any(one.is_closed for one in started)
     assert all(one.is_closed for one in started)
     assert len(started) == 6
+
+
+def test_all_lanes_are_forked_from_the_first_ones_zygotes(tmp_path: Path) -> None:
+    """TensorFlow is imported twice, once for each mode, however many lanes there are."""
+    with Equipment(tmp_path, {}, Limits(), cast("Any", Started)) as begun:
+        begun.lanes(CPU, 3, most=9)
+        first, *others = cast("Any", begun._sets)
+    assert [one.beside for one in first.values()] == [None, None]
+    assert all(one.beside is first[mode] for each in others for mode, one in each.items())
 
 
 def test_downloads_wait_for_benchmarks_where_there_is_one_device(begun: Equipment) -> None:

@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -300,6 +301,38 @@ def test_zygote_that_died_is_started_again_once(pair: tuple[Forkserver, Forkserv
     assert pair[0].zygote.pid != before
     assert len(children_of(pair[0].zygote.pid)) == 2
     assert [(event["event"], event["cause"]) for event in events] == [("forkserver_restarted", "signal SIGKILL")] * 2
+
+
+def test_forkserver_that_is_closed_before_it_is_there_is_lost_at_once(tmp_path: Path) -> None:
+    """Whoever waits for its start learns soon that nobody wants it any more, and no other is started."""
+    with Forkserver("exact", tmp_path, environment(), "tests.stages") as forkserver:
+        os.kill(forkserver.zygote.pid, signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as other:
+            waiting, start = other.submit(forkserver._process.await_ready, 60), time.monotonic()
+            time.sleep(0.1)
+            forkserver.close()
+            with pytest.raises(Lost, match="it was closed"):
+                waiting.result()
+        assert time.monotonic() - start < 5
+        with pytest.raises(Internal, match="could not be started: the run has ended"):
+            order(forkserver)
+
+
+def test_fork_that_fails_costs_its_lane_alone(pair: tuple[Forkserver, Forkserver]) -> None:
+    """Where the kernel has no process left, the zygote and what it has forked already go on."""
+    one, other = pair
+    order(one)
+    order(other)
+    before = resource.prlimit(one.zygote.pid, resource.RLIMIT_NOFILE)
+    open_now = len(list(Path(f"/proc/{one.zygote.pid}/fd").iterdir()))
+    os.kill(one._process.pid, signal.SIGKILL)
+    await_(lambda: one._process.has_ended)
+    resource.prlimit(one.zygote.pid, resource.RLIMIT_NOFILE, (open_now - 1, before[1]))
+    with pytest.raises(Internal, match="did not start"):
+        order(one)
+    assert order(other).pid
+    resource.prlimit(one.zygote.pid, resource.RLIMIT_NOFILE, before)
+    assert order(one).pid
 
 
 def test_forkserver_that_another_thread_closes_is_lost(forkserver: Forkserver) -> None:

@@ -37,7 +37,7 @@ FROZEN_COPIES: Final = 12
 """So often, at least, TensorFlow holds a constant while it traces and runs its function."""
 
 WRITTEN_COPIES: Final = 5
-"""So often, at most, beside its graph, where a stand-in is traced and saved: 3 to 5 times were seen."""
+"""So often, beside its graph, where a stand-in is traced and saved: 3 to 5 times were seen, of one signature's."""
 
 AT_ONCE: Final = 2**20
 """How many numbers are judged at a time."""
@@ -48,14 +48,14 @@ class LiftedModel(tf.Module):  # type: ignore[misc]
 
     `functions` maps signature keys to concrete functions; the default signature is also `__call__`. `weights` come into
     a function when all that is rewritten is done: every copy of a frozen graph is one of its weights. Without them, or
-    with those that are `withheld`, the model can be looked at and written, and not run.
+    with stand-ins for those that are `withheld`, the model can be looked at and written, and not run.
     """
 
     def __init__(
-        self, source: SourceGraph, state: Mapping[str, tf.Variable], weights: Weights, withheld: Withheld
+        self, source: SourceGraph, state: Mapping[str, tf.Variable], weights: Weights, *, is_to_run: bool
     ) -> None:
         super().__init__()
-        self.withheld = withheld
+        self.withheld, self._is_to_run = Withheld("convert"), is_to_run
         light = replace(source, graph=source.graph.of(weightless(source.graph.graph_def)))
         self.state = dict(state)
         self.tables = {table.name: LiftedTable(source, table) for table in source.tables}
@@ -76,6 +76,8 @@ class LiftedModel(tf.Module):  # type: ignore[misc]
         graph_def, handles = to_resources(renew(decided))
         graph_def.library.CopyFrom(reached_library(graph_def.node, graph_def.library))  # a folded branch needs no more
         held = [self.state[name] if name in self.state else self.tables[name] for name in handles]
+        lacking = [weights[node.name] for node in graph_def.node if node.name in weights]
+        weights = {node.name: node if self._is_to_run else self.withheld.stand_in(node) for node in lacking}
         body = _imported(source, signature, graph_def, dict(zip(handles.values(), held, strict=True)), weights)
         specs = [
             tf.TensorSpec(spec.shape, spec.dtype, name=name)
@@ -108,8 +110,7 @@ def lift(source: SourceGraph, *, allow_nonfinite: bool, is_to_run: bool = False)
     state = {
         stored.name: _variable(stored, value) for stored, value in _values(source, allow_nonfinite=allow_nonfinite)
     }
-    withheld = Withheld()
-    return LiftedModel(source, state, weights if is_to_run else withheld.stand_ins(weights), withheld)
+    return LiftedModel(source, state, weights, is_to_run=is_to_run)
 
 
 def _check_room(source: SourceGraph, weights: Weights, copies: int) -> None:
@@ -127,7 +128,7 @@ def rehearse(source: SourceGraph, *, allow_nonfinite: bool) -> LiftedModel:
     state = {
         stored.name: _valueless(stored, value) for stored, value in _values(source, allow_nonfinite=allow_nonfinite)
     }
-    return LiftedModel(source, state, {}, Withheld())
+    return LiftedModel(source, state, {}, is_to_run=False)
 
 
 def _values(source: SourceGraph, *, allow_nonfinite: bool) -> Iterator[tuple[StoredVariable, tf.Tensor]]:
@@ -174,7 +175,6 @@ def _imported(
     weights: Weights,
 ) -> Callable[..., list[tf.Tensor]]:
     """Return a function of inputs and handles that imports the graph, with its weights, and returns the outputs."""
-    lacking = [weights[node.name] for node in graph_def.node if node.name in weights]
     rest = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
     rest.node.extend(_awaiting_no(weights, node) for node in graph_def.node if node.name not in weights)
 
@@ -183,7 +183,7 @@ def _imported(
         for one, handle in zip(held.values(), arguments[len(signature.inputs) :], strict=True):
             if isinstance(one, tf.Variable):
                 handle_data_util.copy_handle_data(one.handle, handle)
-        fed = {f"{node.name}:0": _alone(node, graph_def) for node in lacking}
+        fed = {f"{node.name}:0": _alone(node, graph_def) for node in weights.values()}
         fed |= {name: tf.constant(value) for name, value in source.switches_of(signature).items()}
         fed |= dict(zip(names, arguments, strict=True))
         return import_tensors(rest, fed, [spec.tensor for spec in signature.outputs])

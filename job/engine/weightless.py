@@ -14,7 +14,7 @@ WEIGHT_BYTES: Final = 1 << 16
 def weightless(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     """Return a copy with placeholders of the same type and shape for large constants of floats."""
     light = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
-    light.node.extend(_hollow(node) if is_weight(node) else node for node in graph_def.node)
+    light.node.extend(hollow(node) if is_weight(node) else node for node in graph_def.node)
     return light
 
 
@@ -30,8 +30,9 @@ def is_weight(node: NodeDef) -> bool:
     return bool(node.attr["value"].tensor.ByteSize() >= WEIGHT_BYTES)
 
 
-def _hollow(node: NodeDef) -> NodeDef:
-    hollow = NodeDef(name=node.name, op="Placeholder", device=node.device)
-    hollow.attr["dtype"].type = node.attr["dtype"].type
-    hollow.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
-    return hollow
+def hollow(node: NodeDef) -> NodeDef:
+    """Return the placeholder for a constant."""
+    placeholder = NodeDef(name=node.name, op="Placeholder", device=node.device)
+    placeholder.attr["dtype"].type = node.attr["dtype"].type
+    placeholder.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
+    return placeholder

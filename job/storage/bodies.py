@@ -19,7 +19,7 @@ from job.storage.s3_errors import status_of
 
 log = structlog.get_logger()
 
-_FIRST_BYTES: Final = 1 << 16  # of a connection that breaks, so much is read twice, or as much as it has brought
+_FIRST_BYTES: Final = 1 << 16  # a connection that breaks loses at most so much, or twice what it has brought
 _MOST_BYTES: Final = 1 << 18  # larger pieces do not stay in a processor's cache until they are hashed and written
 _PROGRESS_BYTES: Final = _FIRST_BYTES  # a connection that has brought so much was worth its while
 _FRUITLESS_TRIES: Final = 8  # in a row, until a body is given up

@@ -236,7 +236,7 @@ def test_damage_is_the_sources_or_the_lines(actual: list[str], kind: type[JobErr
     assert caught.value.remedy
 
 
-def test_pieces_grow_and_a_line_that_breaks_loses_less_than_it_brought() -> None:
+def test_pieces_grow_and_a_line_that_breaks_early_loses_little() -> None:
     """Large pieces cost less, and where no connection brings more than 100 KiB, the object still comes."""
     sizes = list[int]()
 

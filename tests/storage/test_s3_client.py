@@ -131,7 +131,7 @@ def test_a_body_is_hashed_in_large_pieces(scripted: ScriptedStore, store: S3Stor
     assert scripted.requests[0].headers["x-amz-content-sha256"] == hashlib.sha256(bytes(4 << 20)).hexdigest()
 
 
-@pytest.mark.parametrize("signature", ["v4-s3express", "s3v4a", "s3", UNSIGNED])
+@pytest.mark.parametrize("signature", ["v4-s3express", "v4a", "s3v4a", "s3", "none", UNSIGNED])
 def test_other_signatures_stay_what_they_are(signature: object) -> None:
     """Directory buckets, access points of several regions, old stores and anonymous requests are boto3's to sign."""
     assert s3_client._choose("ours", signature_version=signature) is None

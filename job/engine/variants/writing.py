@@ -23,13 +23,14 @@ class VariantModel(tf.Module):  # type: ignore[misc]
 
     def __init__(self, faithful: Faithful, graphs: Mapping[str, FrozenGraph], *, is_compiled: bool) -> None:
         super().__init__()
-        self.withheld = Withheld()
+        self.withheld = Withheld("make_variants")
         self.tables = [table for graph in graphs.values() for table in graph.handles.values()]
         self.functions = dict[str, Any]()
         for served in faithful.signatures:
             names = faithful.called_with if served.key == faithful.called else tuple(served.arguments)
             frozen = graphs[served.key]
-            light = replace(frozen, graph_def=self.withheld.without_weights(frozen.graph_def))
+            needed = prune(Graph(frozen.graph_def), cut_at([*frozen.inputs, *frozen.handles], {}), frozen.outputs)
+            light = replace(frozen, graph_def=self.withheld.without_weights(needed))
             function = _function(served, names, light, is_compiled=is_compiled)
             self.functions[served.key] = function.get_concrete_function()
         self.__call__ = self.functions[faithful.called]
@@ -73,10 +74,9 @@ def _function(served: Served, names: tuple[str, ...], frozen: FrozenGraph, *, is
 def _imported(served: Served, frozen: FrozenGraph, inputs: list[str]) -> Callable[..., list[tf.Tensor]]:
     """Return a function of the inputs and the tables' handles, whose outputs have the shapes of the faithful ones."""
     fed = [*inputs, *frozen.handles]
-    graph_def = prune(Graph(frozen.graph_def), cut_at(fed, {}), frozen.outputs)
 
     def body(*arguments: tf.Tensor) -> list[tf.Tensor]:
-        outputs = import_tensors(graph_def, dict(zip(fed, arguments, strict=True)), frozen.outputs)
+        outputs = import_tensors(frozen.graph_def, dict(zip(fed, arguments, strict=True)), frozen.outputs)
         for output, spec in zip(outputs, served.outputs.values(), strict=True):
             output.set_shape(spec.shape)
         return outputs
