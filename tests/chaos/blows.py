@@ -80,9 +80,10 @@ def _victims(blow: Blow, job: Process) -> list[int]:
         return [job.pid, *descendants(job.pid)]
     deadline = time.monotonic() + _VICTIM_COMES_S
     while job.poll() is None and time.monotonic() < deadline:
-        if found := _FINDERS[blow.victim](job.pid):
-            time.sleep(blow.late_s if blow.victim == "child" else 0)
-            return [pid for pid in found if is_alive(pid)][:1]
+        found = _FINDERS[blow.victim](job.pid)
+        time.sleep(blow.late_s if found and blow.victim == "child" else 0)
+        if living := [pid for pid in found if is_alive(pid)]:
+            return living[:1]
         time.sleep(0.004)
     return []
 
