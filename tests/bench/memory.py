@@ -64,7 +64,8 @@ def tables(*, quick: bool, scratch: Path) -> list[Table]:
             measured="A TF1 checkpoint with its MetaGraph, of random numbers: an embedding, of a quarter of it and up "
             "to 1 GiB, and dense layers of 64 MiB. Each stage's peak is the kernel's `ru_maxrss` of its process, "
             "TensorFlow's own 0.3 GB and mapped files included; held is what all processes of the job had at a time "
-            "that the kernel cannot take back, pages that two of them share counted for each, looked at 20 times a second.",
+            "that the kernel cannot take back, pages that two of them share counted for each, looked at 20 times a "
+            "second.",
             machine=this_machine(),
             columns=("checkpoint", *STAGES, "the job held", "the job took"),
             rows=tuple(rows),
