@@ -1,5 +1,6 @@
 """The store behind the pages' ``s3://models/``: a real S3 server where `scripts/with-s3` has one, else moto's."""
 
+import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -34,8 +35,11 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def pages_store(endpoint: str) -> dict[str, str]:
-    """The variables by which a job reaches a bucket that holds models below ``tf1/`` and nothing else."""
+def pages_store(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables by which a job reaches a bucket that holds models below ``tf1/`` and nothing else.
+
+    Pages have it one after another, in whatever processes they are typed.
+    """
     variables = {
         "AWS_ENDPOINT_URL_S3": endpoint,
         "AWS_ACCESS_KEY_ID": os.environ.get("AWS_ACCESS_KEY_ID", "testkey"),
@@ -49,8 +53,12 @@ def pages_store(endpoint: str) -> dict[str, str]:
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
         region_name="us-east-1",
     ).Bucket(BUCKET)
-    _fill(bucket)
-    return variables
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / "pages_store.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _fill(bucket)
+        yield variables
 
 
 def _fill(bucket: Any) -> None:

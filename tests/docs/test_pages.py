@@ -35,12 +35,10 @@ def uses_store(blocks: Sequence[Block]) -> bool:
 
 
 def typed_pages() -> Iterator[Any]:
-    """Yield the pages that have blocks; those that use the one store there is come one after another."""
+    """Yield the pages that have blocks."""
     for page in PAGES:
-        blocks = blocks_of(page, ROOT)
-        marks = [pytest.mark.xdist_group("store")] if uses_store(blocks) else []
-        if blocks:
-            yield pytest.param(page, id=name_of(page), marks=marks)
+        if blocks_of(page, ROOT):
+            yield pytest.param(page, id=name_of(page))
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
