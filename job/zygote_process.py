@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -48,12 +47,11 @@ class ZygoteProcess:
         with self._lock:
             if self._is_closed:
                 raise Internal(f"{COULD_NOT_START}: the run has ended")
-            if self._process.poll() is None:
-                with suppress(BrokenPipeError, ConnectionResetError):  # it has ended since
-                    return self._sent(wish, descriptors)
-            self._end()
-            self._process, self._wishes = self._start()
-            return self._sent(wish, descriptors)
+            if self._process.poll() is not None or not self._is_sent(wish, descriptors):
+                self._end()
+                self._process, self._wishes = self._start()
+                self._is_sent(wish, descriptors)  # one that ends at once, too, shows it on the pipes
+            return self._process
 
     def last_words(self) -> str:
         """Return the last line that it said; empty where it said nothing."""
@@ -79,14 +77,15 @@ class ZygoteProcess:
             self._process.wait()
         self._wishes.close()
 
-    def _sent(self, wish: bytes, descriptors: Sequence[int]) -> "subprocess.Popen[bytes]":
+    def _is_sent(self, wish: bytes, descriptors: Sequence[int]) -> bool:
+        """Send a wish, and tell whether there was still somebody to hear it."""
         try:
             socket.send_fds(self._wishes, [wish], list(descriptors))
         except (BrokenPipeError, ConnectionResetError):
-            raise
+            return False
         except OSError as error:
             raise Internal(f"{COULD_NOT_START}: {error}", remedy="are there too many open files?") from error
-        return self._process
+        return True
 
     def _start(self) -> tuple["subprocess.Popen[bytes]", socket.socket]:
         try:

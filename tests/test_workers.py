@@ -1,11 +1,13 @@
 import os
 import resource
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -316,6 +318,31 @@ def test_forkserver_that_is_closed_before_it_is_there_is_lost_at_once(tmp_path: 
         assert time.monotonic() - start < 5
         with pytest.raises(Internal, match="could not be started: the run has ended"):
             order(forkserver)
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_zygote_that_dies_at_the_wish_is_started_again(
+    forkserver: Forkserver, monkeypatch: pytest.MonkeyPatch, deaths: int
+) -> None:
+    """Nothing is lost with the first one; a second one in a row is no start, which is told as such."""
+    order(forkserver)
+    before = forkserver.zygote.pid
+    breaks, send = iter([BrokenPipeError] * deaths), socket.send_fds
+
+    def send_once_more(*arguments: Any) -> int:
+        if error := next(breaks, None):
+            os.kill(forkserver.zygote.pid, signal.SIGKILL)
+            raise error
+        return send(*arguments)
+
+    monkeypatch.setattr(socket, "send_fds", send_once_more)
+    os.kill(forkserver._process.pid, signal.SIGKILL)
+    await_(lambda: forkserver._process.has_ended)
+    if deaths > 1:
+        with pytest.raises(Internal, match=r"did not start: signal SIGKILL"):
+            order(forkserver)
+    assert order(forkserver).pid
+    assert forkserver.zygote.pid != before
 
 
 def test_fork_that_fails_costs_its_lane_alone(pair: tuple[Forkserver, Forkserver]) -> None:

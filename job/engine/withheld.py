@@ -4,6 +4,7 @@ On their way from a graph to a SavedModel it copies constants a dozen times. Pla
 can take what these hold for a weight, and one that was left in a file is none that runs.
 """
 
+from typing import Final
 from uuid import uuid4
 
 from tensorflow.core.protobuf import saved_model_pb2
@@ -14,7 +15,7 @@ from job.engine.weightless import hollow, is_weight
 from job.errors import Internal, Refused
 from job.memory_cap import check_room
 
-FILLED_COPIES = 2
+FILLED_COPIES: Final = 2
 """So often the whole is held when the constants are put into it: as a message, and as its bytes."""
 
 
