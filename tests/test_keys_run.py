@@ -6,10 +6,10 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.jobs import WITHOUT_TENSORFLOW, run_job
 from tests.sources import GRAPH_DEF, checkpoint, saved_model
+from tests.storage.moto import serving_moto
 
 pytestmark = pytest.mark.slow
 
@@ -31,13 +31,10 @@ TOO_LONG = "l" * 300 + ".pb"  # for a file
 @pytest.fixture(scope="module")
 def store() -> Iterator[dict[str, str]]:
     """The environment of a job that finds a store with a bucket, and nothing of this machine's."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
     said = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
     nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    yield {"AWS_ENDPOINT_URL_S3": f"http://{host}:{port}", **said, **nothing}
-    server.stop()
+    with serving_moto() as endpoint:
+        yield {"AWS_ENDPOINT_URL_S3": endpoint, **said, **nothing}
 
 
 def test_artifacts_are_published_whatever_their_keys_are(

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.jobs import GOLDENS
+from tests.storage.moto import serving_moto
 
 BUCKET: Final = "models"
 MODELS: Final = ("ref_variables_checkpoint", "resource_variables_saved_model", "cond_frozen")
@@ -27,11 +27,8 @@ def endpoint() -> Iterator[str]:
         yield os.environ[_ENDPOINT]
         return
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not every request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serving_moto() as url:
+        yield url
 
 
 @pytest.fixture

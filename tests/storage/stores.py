@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from job.storage import open_storage
 from job.storage.base import Storage
 from job.storage.retrying import RetryBudget
+from tests.storage.moto import serving_moto
 from tests.storage.raw import new_prefix
 from tests.storage.scripted import ScriptedStore, serving
 
@@ -21,11 +21,8 @@ _ENDPOINT_VARIABLE = "TF1LIFT_TEST_S3_ENDPOINT"
 
 @pytest.fixture(scope="session")
 def moto_endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serving_moto() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
