@@ -23,7 +23,8 @@ from job.storage import open_storage
 from job.storage.base import Storage
 from job.storage.elsewhere import mount_missing, write_as_yourself
 from job.storage.local import LocalStorage
-from job.workers import Crashed, Forkserver
+from job.tasks import Crashed
+from job.workers import Forkserver
 
 log = structlog.get_logger()
 

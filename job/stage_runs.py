@@ -17,9 +17,9 @@ from job.requests import ConvertRequest, VerifyRequest
 from job.results import ParityResult
 from job.settings import Settings
 from job.stopwatch import Stopwatch
+from job.tasks import Crashed
 from job.watch import Overstayed
 from job.worker_environment import Mode
-from job.workers import Crashed
 
 log = structlog.get_logger()
 

@@ -14,8 +14,9 @@ from job.requests import BenchmarkRequest, ConvertRequest, SourceRequest, Verify
 from job.results import BenchmarkResult, ParityResult
 from job.settings import Settings
 from job.stage_runs import StageRuns
+from job.tasks import Crashed
 from job.watch import Overstayed
-from job.workers import Crashed, Forkserver
+from job.workers import Forkserver
 
 SOURCE = SourceRequest(format=Format.GRAPH_DEF, directory="d", entry="e")
 VERIFY = VerifyRequest(source=SOURCE, saved_model="s", mode="as_run", tolerance=1e-5)

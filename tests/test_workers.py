@@ -18,9 +18,10 @@ from job.forkserver_process import Lost
 from job.memory_cap import memory_cap
 from job.processes import children_of
 from job.task_files import TaskFiles
+from job.tasks import Crashed, Task
 from job.watch import Overstayed, Watch
 from job.worker_environment import _may_pass
-from job.workers import STARTS, Crashed, Forkserver, Limits, Task
+from job.workers import STARTS, Forkserver, Limits
 from tests.jobs import descendants, environment, is_alive
 from tests.stages import Order, Seen
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from job.sandbox import OFF, Sandbox
-from job.workers import Crashed, Forkserver, Limits
+from job.tasks import Crashed
+from job.workers import Forkserver, Limits
 from tests.jobs import environment
 from tests.sandbox.attacks import ATTACKS, Attack, Outcome
 from tests.sandbox.machine import FULL, needs_newest
