@@ -1,49 +1,32 @@
 """A whole run: find the artifacts, take this shard's, process them, and end with one exit code."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import Final
+from pathlib import Path
 
 import structlog
 
-from job.batch import Batch, OptionsFor, Work, process_all
+from job.assignment import Assignment, assign, check_all_used
+from job.batch import Batch, process_all
 from job.console import progress
-from job.discovery import discover
 from job.equipment import Equipment
 from job.errors import Interrupted, exit_code_of
 from job.interrupts import interruptible
 from job.logs import is_text
 from job.metrics import Meter, metered
-from job.preparing import (
-    check_apart,
-    check_landing,
-    check_used,
-    check_writable,
-    options_of,
-    probe_device,
-    read_manifest,
-)
-from job.pulling import PullAhead, with_assets
-from job.records import DeviceReport, Listing
+from job.preparing import check_apart, probe_device
+from job.pulling import PullAhead
+from job.records import DeviceReport
 from job.sandbox.rehearsal import settle
 from job.scratch import scratch_directory
 from job.settings import Settings, misspelt, shard_from
-from job.sharding import share_of
-from job.storage import open_source, open_storage
 from job.summary import RunSummary, new_run, publish_summary, totals
-from job.swapped import asking_dest, check_no_results
 from job.workers import Forkserver, Limits
 from job.workshop import Workshop
 
 log = structlog.get_logger()
-
-Shard = tuple[int, int]
-"""Which share is ours, of how many."""
-
-WHOLE: Final = (0, 1)
-"""The one shard of a run that has no others."""
 
 
 def run(settings: Settings, environment: Mapping[str, str]) -> RunSummary:
@@ -71,69 +54,41 @@ def _run(settings: Settings, environment: Mapping[str, str], meter: Meter) -> Ru
         limits = Limits(memory_mib=settings.memory_limit_mib, sandbox=sandbox, check=interrupts.check)
         equipment = cleanup.enter_context(Equipment(scratch, environment, limits, Forkserver))
         shown.phase(f"lists {settings.source}")
-        dest = open_storage(settings.dest)
-        with asking_dest(dest):
-            source = open_source(settings.source)
-            listing = discover(source, only=settings.only, all_forms=settings.all_forms)
-        check_no_results(listing, source, dest)
-        check_landing(listing.artifacts, settings.source, settings.dest)
-        manifest = read_manifest(settings, listing.artifacts, scratch)
-        options_for = partial(options_of, settings, manifest, scratch=scratch)
-        work = _share(listing, shard, options_for)
-        check_writable(dest, require_atomic=settings.require_atomic)
+        assignment = assign(settings, shard, scratch)
         shown.phase("starts TensorFlow")
-        device = probe_device(equipment.first["as_run"], settings) if work else DeviceReport(device="cpu", name="")
-        lanes = equipment.lanes(device, settings.lanes, most=len(work))
-        shop = partial(
-            Workshop,
-            settings=settings,
-            dest=dest,
-            scratch=scratch,
-            device=device,
-            progress=shown,
-            ahead=PullAhead(
-                source,
-                scratch,
-                [artifact for artifact, _ in work],
-                left_alone={one.key for one in listing.left_alone},
-                manners=equipment.manners(lanes),
-            ),
-            meter=meter,
-            interrupts=interrupts,
-        )
-        shown.expect(len(work))
-        done = process_all([shop(lanes=one) for one in lanes], work, options_for)
-        if shard == WHOLE and not done.is_interrupted:  # else what is in the other archives is not known
-            check_used(settings, manifest, listing.artifacts, [report.artifact for report in done.reports])
-        summary = _summary(done, listing, shard, wall_s=round(time.monotonic() - start, 3))
+        shop = partial(Workshop, settings=settings, scratch=scratch, progress=shown, meter=meter, interrupts=interrupts)
+        shops = _shops(assignment, equipment, settings, scratch, shop)
+        shown.expect(len(assignment.work))
+        done = process_all(shops, assignment.work, assignment.options_for)
+        check_all_used(assignment, done, settings)
+        summary = _summary(done, assignment, wall_s=round(time.monotonic() - start, 3))
         with interrupts.flushing():
             shown.phase("publishes the summary")
-            publish_summary(dest, summary)
+            publish_summary(assignment.dest, summary)
             meter.end(summary)
             log.info("run_ended", exit_code=summary.exit_code, wall_s=summary.wall_s, **totals(summary.reports))
     return summary
 
 
-def _share(listing: Listing, shard: Shard, options_for: OptionsFor) -> Work:
-    """Return this shard's artifacts, each with what is said about it."""
-    index, count = shard
-    mine = share_of(listing.artifacts, index=index, count=count)
-    log.info(
-        "run_started",
-        artifacts=len(listing.artifacts),
-        mine=len(mine),
-        left_alone=len(listing.left_alone),
-        shard=index,
-        shards=count,
+def _shops(
+    assignment: Assignment, equipment: Equipment, settings: Settings, scratch: Path, shop: Callable[..., Workshop]
+) -> list[Workshop]:
+    """Return a workshop for each device; all have their artifacts pulled ahead together."""
+    work = assignment.work
+    device = probe_device(equipment.first["as_run"], settings) if work else DeviceReport(device="cpu", name="")
+    lanes = equipment.lanes(device, settings.lanes, most=len(work))
+    ahead = PullAhead(
+        assignment.source,
+        scratch,
+        [artifact for artifact, _ in work],
+        left_alone={one.key for one in assignment.listing.left_alone},
+        manners=equipment.manners(lanes),
     )
-    if not mine:
-        log.info("shard_empty", cause=f"nothing for index {index} of {count}: its artifacts are other shards'")
-    options = map(options_for, mine)
-    return [(with_assets(artifact, said), said) for artifact, said in zip(mine, options, strict=True)]
+    return [shop(dest=assignment.dest, device=device, lanes=one, ahead=ahead) for one in lanes]
 
 
-def _summary(done: Batch, listing: Listing, shard: Shard, *, wall_s: float) -> RunSummary:
-    index, count = shard
+def _summary(done: Batch, assignment: Assignment, *, wall_s: float) -> RunSummary:
+    index, count = assignment.shard
     return RunSummary(
         run=new_run(),
         shard_index=index,
@@ -141,7 +96,7 @@ def _summary(done: Batch, listing: Listing, shard: Shard, *, wall_s: float) -> R
         exit_code=exit_code_of(_codes(done)),
         wall_s=wall_s,
         reports=tuple(done.reports),
-        left_alone=(*(listing.left_alone if index == 0 else ()), *done.left_alone),
+        left_alone=(*(assignment.listing.left_alone if index == 0 else ()), *done.left_alone),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from job import running
+from job import assignment
 from job.errors import DestinationConflict
 from job.inventory import take_inventory
 from job.layout import COMMIT, LATEST, is_ours, place_in
@@ -55,7 +55,7 @@ def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
         watched.before = note
         return watched
 
-    monkeypatch.setattr(running, "open_storage", opened)
+    monkeypatch.setattr(assignment, "open_storage", opened)
     return ledger
 
 
@@ -183,7 +183,7 @@ class Weak(LocalStorage):
 
 
 def run_weak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **chosen: Any) -> RunSummary:
-    monkeypatch.setattr(running, "open_storage", lambda uri: Weak(Path(uri)))
+    monkeypatch.setattr(assignment, "open_storage", lambda uri: Weak(Path(uri)))
     put(tmp_path / "in", "a.pb")
     return run_here(tmp_path, **chosen)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from structlog.testing import capture_logs
 
-from job import pipeline, publishing, running
+from job import assignment, pipeline, publishing
 from job.errors import Denied, DeviceError, Interrupted, JobError, LocalIOError, NoInput, StorageError, UsageError
 from job.manifest import Manifest
 from job.preparing import check_apart, check_writable, options_of, read_manifest
@@ -204,7 +204,7 @@ def test_signal_ends_the_run_with_75_and_says_what_is_left(tmp_path: Path, numbe
 
 def test_signal_before_the_work_is_an_error_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no summary to tell it in yet."""
-    monkeypatch.setattr(running, "discover", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(assignment, "discover", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
     put(tmp_path / "in", "a.pb")
     with pytest.raises(Interrupted, match="SIGTERM came; run again"):
         run_here(tmp_path)
