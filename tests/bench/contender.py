@@ -6,12 +6,12 @@ other runtimes can live in environments without it.
 
 import argparse
 import ctypes
+import gc
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TextIO
 
@@ -30,7 +30,11 @@ class Bound(NamedTuple):
 
 
 Bind = Callable[[Array], Bound]
-"""Takes a batch of the one input, ``inputs``."""
+"""Takes a batch of the one input, ``inputs``, in a session, a loaded model or a compilation of that batch size's own.
+
+TensorFlow with oneDNN keeps dense weights laid out as the first batch size wants them, and lays them out anew in every
+call of another size that wants them otherwise.
+"""
 
 
 class Setting(argparse.Namespace):
@@ -71,11 +75,15 @@ def session(setting: Setting) -> Bind:
         ran = running.make_callable([tensor.op for tensor in found])
         return Bound(ran, lambda: dict(zip(setting.outputs, fetch(), strict=True)))
 
-    @cache  # a second session would hold the weights a second time
+    open_sessions = list[Any]()  # one at a time: each holds the weights
+
     def fed(dtype: Any, shape: tuple[int, ...]) -> Callable[[Array], list[Array]]:
+        while open_sessions:
+            open_sessions.pop().close()
         with tf.Graph().as_default() as graph:
             given = v1.placeholder(dtype, [None, *shape])
-            return v1.Session(graph=graph, config=config).make_callable(imported(given), [given])  # type: ignore[no-any-return]
+            open_sessions.append(v1.Session(graph=graph, config=config))
+            return open_sessions[0].make_callable(imported(given), [given])  # type: ignore[no-any-return]
 
     def bind(batch: Array) -> Bound:
         if setting.resident:
@@ -95,14 +103,19 @@ def saved_model(setting: Setting) -> Bind:
         tf.config.set_visible_devices([], "GPU")
     for gpu in tf.config.get_visible_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    loaded = tf.saved_model.load(str(setting.model))
-    serve = loaded.signatures["serving_default"]
+    loaded = dict[str, Any]()  # a signature does not keep its model's variables
+
+    def serving() -> Callable[..., dict[str, Any]]:
+        loaded.clear()  # one at a time: each holds the weights
+        gc.collect()
+        loaded["model"] = tf.saved_model.load(str(setting.model))
+        return loaded["model"].signatures["serving_default"]  # type: ignore[no-any-return]
 
     def fetched(answers: dict[str, Any]) -> Answers:
         return {name: answer.numpy() for name, answer in answers.items()}
 
     def bind(batch: Array) -> Bound:
-        resident = tf.identity(tf.constant(batch))
+        serve, resident = serving(), tf.identity(tf.constant(batch))
 
         def run() -> None:
             for answer in serve(inputs=resident).values():
@@ -112,7 +125,6 @@ def saved_model(setting: Setting) -> Bind:
             return Bound(run, lambda: fetched(serve(inputs=resident)))
         return _fed(lambda: fetched(serve(inputs=tf.constant(batch))))
 
-    bind.keep = loaded  # type: ignore[attr-defined] # a signature does not keep its model's variables
     return bind
 
 
