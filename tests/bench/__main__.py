@@ -16,7 +16,7 @@ from job import codec
 from tests.bench.document import filled
 from tests.bench.table import Table
 
-PARTS: Final = ("models", "jobs", "memory", "transfers")
+PARTS: Final = ("models", "first_batch", "jobs", "memory", "transfers")
 """Modules of this package, in the order in which they run."""
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "performance.md"

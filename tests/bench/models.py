@@ -73,7 +73,7 @@ def tables(*, quick: bool, scratch: Path, only: Sequence[str] = ()) -> Iterator[
 
 def ours(model: Model, device: Literal["cpu", "gpu"], *, resident: bool = False) -> Field:
     """Return the TF1 graph and all that the job makes of it, to be run by TensorFlow."""
-    options = [*_options(model), "--device", device, *(["--resident"] if resident else [])]
+    options = [*options_of(model), "--device", device, *(["--resident"] if resident else [])]
     found = Field(entries=[entry(BASELINE, "session", model.frozen, *options)])
     try:
         saved_model = convert(model, "--device", device)
@@ -98,7 +98,7 @@ def add_peers(model: Model, found: Field) -> str:
     except Unable as error:
         found.unable["tf2onnx, ONNX Runtime and OpenVINO"] = str(error)
         return versions_of()
-    options = _options(model)
+    options = options_of(model)
 
     def peer(name: str, kind: str, path: Callable[[], Path], *more: str) -> None:
         found.enter(name, lambda: entry(name, kind, path(), *options, *more, python=python))
@@ -109,7 +109,8 @@ def add_peers(model: Model, found: Field) -> str:
     return versions_of(python)
 
 
-def _options(model: Model) -> list[str]:
+def options_of(model: Model) -> list[str]:
+    """Return what every contender is told: what to fetch, and by how many threads."""
     return ["--outputs", *model.outputs, "--threads", str(cores_here())]
 
 
@@ -136,7 +137,7 @@ def sweep(
 def table(model: Model, found: Field, swept: Sweep, *, rounds: int, versions: str) -> Table:
     """Return the table of one model."""
     columns = ("", "far", *(f"batch {batch}" for batch in swept))
-    ran = [_row(one.name, swept) for one in found.entries]
+    ran = rows_of([one.name for one in found.entries], swept)
     absent = [(name, refused(reason), *[""] * len(swept)) for name, reason in found.unable.items()]
     measured = MEASURED.format(
         rounds=rounds, window_s=WINDOW_S, threads=cores_here(), saturation=_saturation(swept), versions=versions
@@ -161,6 +162,11 @@ def _refused(model: Model, reason: str) -> Table:
         columns=("", "every batch"),
         rows=((BASELINE, refused(reason)),),
     )
+
+
+def rows_of(names: Sequence[str], swept: Sweep) -> list[tuple[str, ...]]:
+    """Return a row for each contender: how far its answers are, and how fast it is at each batch size."""
+    return [_row(name, swept) for name in names]
 
 
 def _row(name: str, swept: Sweep) -> tuple[str, ...]:

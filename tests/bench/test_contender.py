@@ -77,7 +77,8 @@ def test_every_batch_size_begins_anew(tripling: dict[str, Path], kind: str, monk
     monkeypatch.setattr(tf.saved_model, "load", loaded)
     monkeypatch.setattr(tf.compat.v1, "Session", Session)
     monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", lambda _: None)  # it runs already
-    bind = KINDS[kind](Setting(model=tripling[kind], outputs=["tripled"], threads=1, device="cpu", resident=False))
+    options = {"outputs": ["tripled"], "threads": 1, "device": "cpu", "resident": False, "first": 3}
+    bind = KINDS[kind](Setting(model=tripling[kind], **options))
     for size in (1, 2):
         answers = bind(np.ones([size, 2], np.float32)).answers()
         assert answers["tripled"].tolist() == [[3, 3]] * size

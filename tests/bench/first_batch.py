@@ -1,0 +1,34 @@
+"""What the batch size that comes first does to all that come after it, where TensorFlow computes on a CPU."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.bench.contest import Entry, entry, started
+from tests.bench.models import BASELINE, BATCHES, FAITHFUL, ROUNDS, options_of, rows_of, sweep
+from tests.bench.preparing import Model, convert, make, versions_of
+from tests.bench.table import Table, this_machine
+
+
+def tables(*, quick: bool, scratch: Path) -> Iterator[Table]:
+    """Yield one table, of a model whose dense layers have no more rows than the batch."""
+    model = make("lstm", scratch / "lstm")
+    entries = list(_entries(model, convert(model, "--device", "cpu")))
+    with started(entries, model.directory) as processes:
+        swept = sweep(processes, model.inputs, BATCHES, ROUNDS[quick], ())
+    yield Table(
+        name="first_batch",
+        title="Two LSTMs, by the batch size that came first",
+        measured="As above, but that a session or loaded model runs one batch of another size before those that are "
+        f"measured. {versions_of()}.",
+        machine=this_machine(),
+        columns=("", "far", *(f"batch {batch}" for batch in swept)),
+        rows=tuple(rows_of([one.name for one in entries], swept)),
+    )
+
+
+def _entries(model: Model, saved_model: Path) -> Iterator[Entry]:
+    """Yield both forms of the model, each size on its own and after another one."""
+    for name, kind, path in ((BASELINE, "session", model.frozen), (FAITHFUL, "saved_model", saved_model)):
+        for first in (0, *BATCHES):
+            told = f"{name}, after batch {first}" if first else name
+            yield entry(told, kind, path, *options_of(model), "--first", str(first))
