@@ -30,17 +30,17 @@ class Bound(NamedTuple):
 
 
 Bind = Callable[[Array], Bound]
-"""Takes a batch of the one input, ``inputs``, in a session, a loaded model or a compilation of that batch size's own.
+"""Takes a batch of the one input, ``inputs``: TensorFlow in a session or a loaded model of that batch's own.
 
-TensorFlow with oneDNN keeps dense weights laid out as the first batch size wants them, and lays them out anew in every
-call of another size that wants them otherwise.
+With oneDNN it keeps dense weights laid out as the first batch size wants them, and lays them out anew in every call of
+another size that wants them otherwise. OpenVINO compiles for each size; ONNX Runtime has one session for all.
 """
 
 
 class Setting(argparse.Namespace):
     """What a contender is started with; `outputs` are nodes of the frozen graph.
 
-    `first` is the batch size that TensorFlow runs before any other; 0 for none.
+    `first` is the batch size that TensorFlow runs before any other where batches are fed; 0 for none.
     """
 
     kind: str
@@ -84,6 +84,7 @@ def session(setting: Setting) -> Bind:
     def fed(dtype: Any, shape: tuple[int, ...]) -> Callable[[Array], list[Array]]:
         while open_sessions:
             open_sessions.pop().close()
+        gc.collect()  # its graph too
         with tf.Graph().as_default() as graph:
             given = v1.placeholder(dtype, [None, *shape])
             open_sessions.append(v1.Session(graph=graph, config=config))
@@ -208,7 +209,7 @@ class Server:
         return first_call_ms
 
     def ready(self) -> bool:
-        """Tell that the model is loaded."""
+        """Tell that the runtime is there."""
         return True
 
     def answers(self, file: str) -> list[str]:
@@ -240,7 +241,7 @@ def serve(server: Server, questions: TextIO, answers: TextIO) -> None:
 
 
 def main() -> None:
-    """Load the model, say how long that took, and serve."""
+    """Import the runtime, and serve."""
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("model", type=Path)

@@ -63,7 +63,7 @@ class Process:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
         )  # fmt: skip
         with suppress(Unable):  # it is told why at the first batch
-            self._ask("ready")  # loaded one after another, since loading takes several times a model's memory
+            self._ask("ready")  # one after another: what imports a runtime leaves the others no time
 
     def bind(self, inputs: Path, batch: int) -> float:
         """See `Contender`."""
@@ -121,7 +121,7 @@ def first_line(text: str, limit: int = 160) -> str:
 
 @contextmanager
 def started(entries: Sequence[Entry], scratch: Path) -> Iterator[dict[str, Process]]:
-    """Start contenders, one after another; all have loaded before anything is measured."""
+    """Start contenders, one after another; all have imported their runtimes before anything is measured."""
     processes = dict[str, Process]()
     try:
         for entry in entries:

@@ -67,8 +67,8 @@ def test_who_cannot_be_loaded_is_out(saved: Saver, tmp_path: Path) -> None:
     """A directory without a SavedModel costs its runner alone, and the reason is TensorFlow's."""
     found = runners(raced(saved, tmp_path, {"missing": str(tmp_path / "nothing"), "same": ""}))
     assert "is no SavedModel" in found["missing"].reason
-    assert (found["missing"].laps, found["same"].reason) == ((), "")
-    assert found["same"].laps
+    assert not found["missing"].laps
+    assert found["same"].laps  # whether it is the faster one is the machine's to say
 
 
 def test_memory_ends_for_one_runner_alone(saved: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from werkzeug.serving import make_server
 @contextmanager
 def serving_moto() -> Iterator[str]:
     """Run an S3 on this machine, and give its URL."""
-    app = _CreatesAtOnce()
+    app = _InOneStep()
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
     Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -20,15 +20,16 @@ def serving_moto() -> Iterator[str]:
     server.server_close()
 
 
-class _CreatesAtOnce:
-    """moto, which looks whether an object is there and then puts it, as S3 does it: in one step."""
+class _InOneStep:
+    """moto, which looks at an object and then puts another, as S3 does it where a put has a condition: in one step."""
 
     def __init__(self) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._creating = Lock()
+        self._putting = Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        if environ.get("HTTP_IF_NONE_MATCH") != "*":
+        is_conditional = "HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ
+        if environ["REQUEST_METHOD"] not in ("PUT", "POST") or not is_conditional:
             return self._moto(environ, start_response)
-        with self._creating:
+        with self._putting:
             return self._moto(environ, start_response)
