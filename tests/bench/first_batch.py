@@ -2,24 +2,38 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-from tests.bench.contest import Entry, entry, started
-from tests.bench.models import BASELINE, BATCHES, FAITHFUL, ROUNDS, options_of, rows_of, sweep
+from job.machine import cores_here
+from tests.bench.contest import WINDOW_S, Entry, Unable, entry, started
+from tests.bench.models import BASELINE, BATCHES, FAITHFUL, MEASURED, ROUNDS, not_run, options_of, rows_of, sweep
 from tests.bench.preparing import Model, convert, make, versions_of
 from tests.bench.table import Table, this_machine
+
+NAME: Final = "first_batch"
+TITLE: Final = "Two LSTMs, by the batch size that came first"
 
 
 def tables(*, quick: bool, scratch: Path) -> Iterator[Table]:
     """Yield one table, of a model whose dense layers have no more rows than the batch."""
     model = make("lstm", scratch / "lstm")
-    entries = list(_entries(model, convert(model, "--device", "cpu")))
-    with started(entries, model.directory) as processes:
-        swept = sweep(processes, model.inputs, BATCHES, ROUNDS[quick], ())
+    try:
+        entries = list(_entries(model, convert(model, "--device", "cpu")))
+        with started(entries, model.directory) as processes:
+            swept = sweep(processes, model.inputs, BATCHES, ROUNDS[quick], ())
+    except Unable as error:
+        yield not_run(NAME, TITLE, str(error))
+        return
     yield Table(
-        name="first_batch",
-        title="Two LSTMs, by the batch size that came first",
-        measured="As above, but that a session or loaded model runs one batch of another size before those that are "
-        f"measured. {versions_of()}.",
+        name=NAME,
+        title=TITLE,
+        measured=MEASURED.format(
+            rounds=ROUNDS[quick],
+            window_s=WINDOW_S,
+            threads=cores_here(),
+            saturation="After batch N: one batch of that size was run before those that are measured.",
+            versions=versions_of(),
+        ),
         machine=this_machine(),
         columns=("", "far", *(f"batch {batch}" for batch in swept)),
         rows=tuple(rows_of([one.name for one in entries], swept)),

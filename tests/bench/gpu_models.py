@@ -1,4 +1,4 @@
-"""Table (a) on a GPU: inputs that stay there, absolute times, the share of the peak, the ranking, the load."""
+"""The models on a GPU: inputs that stay there, absolute times, the share of the peak, the ranking, the load."""
 
 import shutil
 import subprocess

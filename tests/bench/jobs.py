@@ -1,4 +1,4 @@
-"""Table (b): the job on many artifacts, against a loop of the usual script and against its own stages' times."""
+"""The job on many artifacts, against a loop of the usual script and against its own stages' times."""
 
 import json
 import resource

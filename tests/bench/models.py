@@ -1,4 +1,4 @@
-"""Table (a): models as TF1 graphs, as the job's SavedModels, and in other runtimes, one table a model."""
+"""Models as TF1 graphs, as the job's SavedModels, and in other runtimes, one table a model."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,7 +67,7 @@ def tables(*, quick: bool, scratch: Path, only: Sequence[str] = ()) -> Iterator[
                 swept = sweep(processes, model.inputs, BATCHES, ROUNDS[quick], () if quick else FURTHER)
             yield table(model, found, swept, rounds=ROUNDS[quick], versions=versions)
         except Unable as error:
-            yield _refused(model, str(error))
+            yield not_run(f"models-{model.name}", TITLES[model.name], str(error))
         shutil.rmtree(model.directory)
 
 
@@ -152,11 +152,11 @@ def table(model: Model, found: Field, swept: Sweep, *, rounds: int, versions: st
     )
 
 
-def _refused(model: Model, reason: str) -> Table:
+def not_run(name: str, title: str, reason: str) -> Table:
     """Return what stands in place of a table where the TF1 graph, to which all is relative, did not run."""
     return Table(
-        name=f"models-{model.name}",
-        title=TITLES[model.name],
+        name=name,
+        title=title,
         measured="",
         machine=this_machine(),
         columns=("", "every batch"),

@@ -1,4 +1,4 @@
-"""The forms of a model that table (a) compares: its frozen graph, what the job makes of it, and what others do."""
+"""The forms of a model that the tables compare: its frozen graph, what the job makes of it, and what others do."""
 
 import json
 import os

@@ -60,7 +60,9 @@ def drawing(tmp_path: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("kind", ["session", "saved_model"])
 def test_every_batch_size_begins_anew(drawing: dict[str, Path], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """None runs in what the one before has left behind; and after a first one of another size where that is asked."""
-    monkeypatch.setattr("tensorflow.config.threading.set_intra_op_parallelism_threads", lambda _: None)  # it runs
+    for setter in ("threading.set_intra_op_parallelism_threads", "set_visible_devices"):
+        monkeypatch.setattr(f"tensorflow.config.{setter}", lambda *_: None)  # TensorFlow runs already
+    monkeypatch.setattr("tensorflow.config.get_visible_devices", lambda _: [])
 
     def drawn(first: int) -> list[list[float]]:
         options = {"outputs": ["drawn"], "threads": 1, "device": "cpu", "resident": False, "first": first}

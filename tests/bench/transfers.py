@@ -1,4 +1,4 @@
-"""Table (d): the job's S3 downloads and uploads against ``aws s3 cp`` and rclone, on one server."""
+"""The job's S3 downloads and uploads against ``aws s3 cp`` and rclone, on one server."""
 
 import os
 import shutil
