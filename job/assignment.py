@@ -24,8 +24,8 @@ log = structlog.get_logger()
 Shard = tuple[int, int]
 """Which share is ours, of how many."""
 
-WHOLE: Final = (0, 1)
-"""The one shard of a run that has no others."""
+ONLY_SHARD: Final[Shard] = (0, 1)
+"""That of a run that has no others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def assign(settings: Settings, shard: Shard, scratch: Path) -> Assignment:
 
 def check_all_used(assignment: Assignment, done: Batch, settings: Settings) -> None:
     """Tell what of the user's words has fitted nothing, where all archives were open; raises `NoInput`."""
-    if assignment.shard == WHOLE and not done.is_interrupted:
+    if assignment.shard == ONLY_SHARD and not done.is_interrupted:
         processed = [report.artifact for report in done.reports]
         check_used(settings, assignment.manifest, assignment.listing.artifacts, processed)
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
 
@@ -17,14 +17,13 @@ from job.memory_cap import memory_cap
 from job.records import StageTiming
 from job.sandbox import OFF, Sandbox
 from job.task_files import TaskFiles
-from job.tasks import Crashed, Task, result_of
+from job.tasks import Crashed, Result, Task, result_of
 from job.watch import LOOK_S, Bounds, Watch
 from job.worker_environment import Mode, environment_of
 from job.zygote_process import ZygoteProcess
 
 log = structlog.get_logger()
 
-Result = TypeVar("Result")
 STAGES_MODULE: Final = "job.engine.stages"
 START_TIMEOUT_S: Final = 180
 ANSWER_TIMEOUT_S: Final = 60
