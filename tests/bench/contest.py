@@ -63,7 +63,7 @@ class Process:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
         )  # fmt: skip
         with suppress(Unable):  # it is told why at the first batch
-            self._ask("ready")  # one after another: what imports a runtime leaves the others no time
+            self._ask("ready")  # one after another: an import takes the cores of all
 
     def bind(self, inputs: Path, batch: int) -> float:
         """See `Contender`."""

@@ -15,7 +15,7 @@ TITLE: Final = "Two LSTMs, by the batch size that came first"
 
 
 def tables(*, quick: bool, scratch: Path) -> Iterator[Table]:
-    """Yield one table, of a model whose dense layers have no more rows than the batch."""
+    """Yield one table, of a model whose dense layers have one row for each example."""
     model = make("lstm", scratch / "lstm")
     try:
         entries = list(_entries(model, convert(model, "--device", "cpu")))
