@@ -42,7 +42,10 @@ class Blow:
 
 @dataclass(frozen=True, kw_only=True)
 class Struck:
-    """What a blow hit; `survivors` counts the processes that outlived their dead supervisor."""
+    """What a blow hit; `survivors` counts the processes that outlived their supervisor.
+
+    A supervisor that was ending on its own as the signal came was not hit: its code stays what it was.
+    """
 
     victim: Victim
     landed: bool
@@ -66,11 +69,11 @@ def strike(blow: Blow, worker: Worker) -> Struck:
     while job.poll() is None and (worker.network.begun < blow.requests or time.monotonic() - start < blow.seconds):
         time.sleep(0.004)
     family = descendants(job.pid)
-    landed = [pid for pid in _victims(blow, job) if _kill(pid, job)]
-    if blow.victim in ("supervisor", "all") and landed:
-        job.wait()
-        return Struck(victim=blow.victim, landed=True, survivors=survivors(family))
-    return Struck(victim=blow.victim, landed=bool(landed))
+    sent = [pid for pid in _victims(blow, job) if _kill(pid, job)]
+    if blow.victim in ("supervisor", "all") and sent:
+        landed = job.wait() == -signal.SIGKILL
+        return Struck(victim=blow.victim, landed=landed, survivors=survivors(family))
+    return Struck(victim=blow.victim, landed=bool(sent))
 
 
 def _victims(blow: Blow, job: Process) -> list[int]:
@@ -120,7 +123,7 @@ _FINDERS: Final = {"child": _workers, "forkserver": _forkservers, "zygote": _zyg
 
 
 def _kill(pid: int, job: Process) -> bool:
-    """Return whether there was a process that lived."""
+    """Return whether a signal was sent to a process that lived, or was about to end."""
     if job.poll() is not None or not is_alive(pid):
         return False
     with suppress(ProcessLookupError):
