@@ -2,12 +2,11 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -115,20 +114,6 @@ def finish(process: "subprocess.Popen[str]", timeout_s: float = 60) -> Finished:
     return Finished(code=process.returncode, stdout=stdout, stderr=stderr)
 
 
-def descendants(pid: int) -> list[int]:
-    """Return the processes that a process has started, and those that these have."""
-    children = [one for one, parent in _parents() if parent == pid]
-    return children + [below for child in children for below in descendants(child)]
-
-
-def _parents() -> Iterator[tuple[int, int]]:
-    """Yield every process with its parent."""
-    for status in Path("/proc").glob("[0-9]*/status"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
-            found = re.search(r"^PPid:\s*(\d+)", status.read_text(), re.MULTILINE)
-            yield int(status.parent.name), int(found[1]) if found else 0
-
-
 def await_worker(pid: int) -> int:
     """Return the process that a forkserver of a supervisor's zygote has forked, once there is one that stays."""
     deadline = time.monotonic() + 20
@@ -139,6 +124,14 @@ def await_worker(pid: int) -> int:
         if workers:
             return workers[0]
     raise AssertionError("no worker came")
+
+
+def until(is_so: Callable[[], object], *, timeout_s: float = 30) -> None:
+    """Wait until something is so; fails if that takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def is_alive(pid: int) -> bool:

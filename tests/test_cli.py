@@ -209,7 +209,8 @@ def test_no_control_character_gets_into_a_pipe(tmp_path: Path, arguments: tuple[
 @pytest.mark.parametrize("columns", [60, 200])
 def test_a_terminal_gets_a_display_and_a_summary(tmp_path: Path, columns: int) -> None:
     """What is at work comes and goes, what has ended stays, and the end says why something failed and what to do."""
-    seen = run_at_terminal(*batch(tmp_path), columns=columns, program=WITHOUT_TENSORFLOW)
+    slow = {"TF_TEST_PROBE": "slow"}  # what takes no time is not drawn
+    seen = run_at_terminal(*batch(tmp_path), columns=columns, extra=slow, program=WITHOUT_TENSORFLOW)
     lines = seen.screen()
     assert seen.code == 40
     assert "starts TensorFlow" in seen.text

@@ -75,13 +75,14 @@ def test_people_see_the_listing_and_then_the_details(source: Path, capsys: pytes
 @pytest.mark.parametrize("columns", [60, 200])
 def test_a_terminal_shows_what_is_read_and_keeps_the_trees(source: Path, columns: int) -> None:
     """The line on what is at work goes, the trees stay whole, and the cursor is back."""
+    put(source, "slow.pb")  # what takes no time is not drawn
     seen = run_at_terminal("inspect", str(source), columns=columns, program=WITHOUT_TENSORFLOW)
     lines = seen.screen()
     assert seen.code == 42
     assert "reads " in seen.text
     assert not any("reads " in line for line in lines)
     assert seen.text.count("\x1b[?25l") == 1 == seen.text.count("\x1b[?25h")
-    assert [line for line in lines if "will convert" in line] == ["└── will convert"]
+    assert [line for line in lines if "will convert" in line] == ["└── will convert"] * 2
     assert lines.index("good.pb GraphDef, 38 B") < lines.index("└── will convert")
 
 

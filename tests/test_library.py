@@ -8,9 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from job.errors import BadInput, Internal, Interrupted, NoInput, StorageError, U
 from job.library import Converted
 from job.processes import children_of, descendants
 from job.storage.local import LocalStorage
-from tests.jobs import GOLDENS, environment
+from tests.jobs import GOLDENS, environment, is_alive, until
 from tests.samples import PUBLISHED
 from tests.test_imports import imported_by
 
@@ -152,22 +150,6 @@ def test_a_run_ends_with_its_caller(number: int, tmp_path: Path) -> None:
         family = descendants(caller.pid)
         caller.send_signal(number)
     until(lambda: not any(is_alive(one) for one in family))
-
-
-def until(is_so: Callable[[], bool], *, patience_s: float = 30) -> None:
-    """Wait for something to become so."""
-    end = time.monotonic() + patience_s
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that nobody has waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from job.processes import children_of
 from tests.fakes import put
-from tests.jobs import WITHOUT_TENSORFLOW, Finished, finish, run_job, started_job
+from tests.jobs import WITHOUT_TENSORFLOW, Finished, finish, run_job, started_job, until
 
 pytest_plugins = ["tests.storage.stores"]
 
@@ -44,20 +44,13 @@ def test_store_that_does_not_answer_cannot_hold_a_job_that_is_told_to_end(
     """While its source is listed: code 75 within the grace, and one clean line."""
     arguments = ("run", "--source", "s3://bucket/in", "--dest", str(tmp_path / "out"), "--grace-s", "4")
     with started_job(*arguments, extra=silent, program=WITHOUT_TENSORFLOW) as process:
-        await_forkservers(process.pid)
+        until(lambda: children_of(process.pid))  # its runtime starts: it has begun
         start = time.monotonic()
         process.terminate()
         ended = finish(process, timeout_s=20)
     assert time.monotonic() - start < 4
     assert ended.code == 75
     assert said_once(ended).startswith("SIGTERM came; run again")
-
-
-def await_forkservers(pid: int) -> None:
-    """Wait until the job has begun: it has started its forkservers."""
-    deadline = time.monotonic() + 20
-    while not children_of(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 def test_deadline_drops_what_hangs_and_keeps_what_is_done(tmp_path: Path) -> None:

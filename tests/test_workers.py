@@ -3,7 +3,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +16,13 @@ from job import workers
 from job.errors import DeviceError, Internal, JobError, LocalIOError, Poison, Refused
 from job.forkserver_process import Lost
 from job.memory_cap import memory_cap
-from job.processes import children_of
+from job.processes import children_of, descendants
 from job.task_files import TaskFiles
 from job.tasks import Crashed, Task
 from job.watch import Overstayed, Watch
 from job.worker_environment import _may_pass
 from job.workers import STARTS, Forkserver, Limits
-from tests.jobs import descendants, environment, is_alive
+from tests.jobs import environment, is_alive, until
 from tests.stages import Order, Seen
 
 CANARY = "canary-0f8d21"
@@ -46,14 +46,6 @@ def limited(tmp_path: Path, limits: Limits) -> Iterator[Forkserver]:
 def order(forkserver: Forkserver, what: str = "", timeout_s: float = 30, device: str = "cpu") -> Seen:
     """Have a worker do something."""
     return forkserver.run("behave", Order(what=what, device=device), Seen, timeout_s=timeout_s)[0]
-
-
-def await_(condition: Callable[[], object], timeout_s: float = 10) -> None:
-    """Wait until something holds; fails if that takes too long."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_each_stage_has_its_own_process_and_what_it_took_is_told(forkserver: Forkserver) -> None:
@@ -245,7 +237,7 @@ def test_forkserver_that_died_is_started_again(forkserver: Forkserver) -> None:
     for _ in range(STARTS + 1):
         assert order(forkserver).pid
         os.kill(forkserver._process.pid, signal.SIGKILL)
-        await_(lambda: forkserver._process.has_ended)
+        until(lambda: forkserver._process.has_ended)
         with capture_logs() as events:
             assert order(forkserver).pid
         assert [(event["event"], event["cause"]) for event in events] == [("forkserver_restarted", "signal SIGKILL")]
@@ -255,7 +247,7 @@ def test_forkserver_outlives_the_thread_that_started_it_again(forkserver: Forkse
     """The kernel ends a child with the thread that it is of, and a lane's threads end one after another."""
     assert order(forkserver).pid
     os.kill(forkserver._process.pid, signal.SIGKILL)
-    await_(lambda: forkserver._process.has_ended)
+    until(lambda: forkserver._process.has_ended)
     with ThreadPoolExecutor(1) as passing, capture_logs() as events:
         assert passing.submit(order, forkserver).result().pid
     time.sleep(0.2)
@@ -284,7 +276,7 @@ def test_lanes_share_what_was_imported_and_nothing_else(pair: tuple[Forkserver, 
     assert one.zygote is other.zygote
     assert sorted(children_of(one.zygote.pid)) == sorted(each._process.pid for each in pair)
     os.kill(one._process.pid, signal.SIGKILL)
-    await_(lambda: one._process.has_ended)
+    until(lambda: one._process.has_ended)
     assert order(other).pid
     assert not other._process.has_ended
     assert order(one).pid
@@ -298,7 +290,7 @@ def test_zygote_that_died_is_started_again_once(pair: tuple[Forkserver, Forkserv
         order(each)
     before = pair[0].zygote.pid
     os.kill(before, signal.SIGKILL)
-    await_(lambda: all(each._process.has_ended for each in pair))
+    until(lambda: all(each._process.has_ended for each in pair))
     with capture_logs() as events:
         assert all(order(each).pid for each in pair)
     assert pair[0].zygote.pid != before
@@ -338,7 +330,7 @@ def test_zygote_that_dies_at_the_wish_is_started_again(
 
     monkeypatch.setattr(socket, "send_fds", send_once_more)
     os.kill(forkserver._process.pid, signal.SIGKILL)
-    await_(lambda: forkserver._process.has_ended)
+    until(lambda: forkserver._process.has_ended)
     if deaths > 1:
         with pytest.raises(Internal, match=r"did not start: signal SIGKILL"):
             order(forkserver)
@@ -354,7 +346,7 @@ def test_fork_that_fails_costs_its_lane_alone(pair: tuple[Forkserver, Forkserver
     before = resource.prlimit(one.zygote.pid, resource.RLIMIT_NOFILE)
     open_now = len(list(Path(f"/proc/{one.zygote.pid}/fd").iterdir()))
     os.kill(one._process.pid, signal.SIGKILL)
-    await_(lambda: one._process.has_ended)
+    until(lambda: one._process.has_ended)
     resource.prlimit(one.zygote.pid, resource.RLIMIT_NOFILE, (open_now - 1, before[1]))
     with pytest.raises(Internal, match="did not start"):
         order(one)
@@ -411,7 +403,7 @@ def test_worker_dies_with_its_forkserver(forkserver: Forkserver, tmp_path: Path)
     with pytest.raises(Crashed):
         order(forkserver, "orphan")
     child = int((tmp_path / "orphan").read_text())
-    await_(lambda: not is_alive(child))
+    until(lambda: not is_alive(child))
 
 
 def test_forkserver_that_cannot_start_says_why(tmp_path: Path) -> None:
@@ -447,7 +439,7 @@ def test_closing_ends_a_child_at_work(tmp_path: Path) -> None:
             forkserver._process.receive(30, "status")
             child = forkserver._process.receive(30, "pid")[0]
             assert is_alive(child)
-    await_(lambda: not is_alive(child))
+    until(lambda: not is_alive(child))
 
 
 def test_interrupt_ends_the_worker_and_the_forkserver(forkserver: Forkserver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,6 +453,6 @@ def test_interrupt_ends_the_worker_and_the_forkserver(forkserver: Forkserver, mo
     monkeypatch.setattr(Watch, "look", interrupt)
     with pytest.raises(KeyboardInterrupt):
         order(forkserver, "hang")
-    await_(lambda: not is_alive(looks[0]))
+    until(lambda: not is_alive(looks[0]))
     monkeypatch.undo()
     assert order(forkserver).pid

@@ -3,9 +3,9 @@
 import inspect
 import itertools
 import keyword
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -32,6 +32,9 @@ from job.records import Signature
 
 Weights = Mapping[str, NodeDef]
 """The constants that are a frozen graph's weights, by name."""
+
+Resource: TypeAlias = tf.Variable | LiftedTable
+"""What a function reaches through a handle, and neither computes nor is given."""
 
 FROZEN_COPIES: Final = 12
 """So often, at least, TensorFlow holds a constant while it traces and runs its function."""
@@ -71,32 +74,12 @@ class LiftedModel(tf.Module):  # type: ignore[misc]
     def _function(
         self, source: SourceGraph, signature: Signature, weights: Weights
     ) -> tf.types.experimental.GenericFunction:
-        switches = {name: value.item() for name, value in source.switches_of(signature).items()}
-        decided = fold_conditions(source.pruned(signature), switches, (spec.tensor for spec in signature.outputs))
-        graph_def, handles = to_resources(renew(decided))
-        graph_def.library.CopyFrom(reached_library(graph_def.node, graph_def.library))  # a folded branch needs no more
+        graph_def, handles = _with_resources(source, signature)
         held = [self.state[name] if name in self.state else self.tables[name] for name in handles]
         lacking = [weights[node.name] for node in graph_def.node if node.name in weights]
         weights = {node.name: node if self._is_to_run else self.withheld.stand_in(node) for node in lacking}
         body = _imported(source, signature, graph_def, dict(zip(handles.values(), held, strict=True)), weights)
-        specs = [
-            tf.TensorSpec(spec.shape, spec.dtype, name=name)
-            for spec, name in zip(signature.inputs, argument_names(signature), strict=True)
-        ]
-        resources = [tf.TensorSpec([], tf.resource)] * len(held)
-
-        def call(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
-            # The inner wrap_function keeps v1 loops as they are: without it they save and do not load.
-            wrapped = tf.compat.v1.wrap_function(body, [*specs, *resources])
-            for one in held:
-                if isinstance(one, tf.Variable):
-                    resource_variable_ops.variable_accessed(one)
-            outputs = wrapped(*arguments, *(_handle(one) for one in held))
-            return {spec.key: tensor for spec, tensor in zip(signature.outputs, outputs, strict=True)}
-
-        parameters = [inspect.Parameter(spec.name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for spec in specs]
-        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return tf.function(call, input_signature=specs, autograph=False)
+        return _callable(signature, body, held)
 
 
 def lift(source: SourceGraph, *, allow_nonfinite: bool, is_to_run: bool = False) -> LiftedModel:
@@ -167,11 +150,44 @@ def argument_names(signature: Signature) -> list[str]:
     return names
 
 
+def _with_resources(source: SourceGraph, signature: Signature) -> tuple[graph_pb2.GraphDef, dict[str, str]]:
+    """Return what a signature computes, with resources for its state, and the tensors of their handles by name."""
+    switches = {name: value.item() for name, value in source.switches_of(signature).items()}
+    decided = fold_conditions(source.pruned(signature), switches, (spec.tensor for spec in signature.outputs))
+    graph_def, handles = to_resources(renew(decided))
+    graph_def.library.CopyFrom(reached_library(graph_def.node, graph_def.library))  # a folded branch needs no more
+    return graph_def, handles
+
+
+def _callable(
+    signature: Signature, body: Callable[..., list[tf.Tensor]], held: Sequence[Resource]
+) -> tf.types.experimental.GenericFunction:
+    """Return a function of the inputs alone, by their names, which hands the body the handles of what it holds."""
+    specs = [
+        tf.TensorSpec(spec.shape, spec.dtype, name=name)
+        for spec, name in zip(signature.inputs, argument_names(signature), strict=True)
+    ]
+    resources = [tf.TensorSpec([], tf.resource)] * len(held)
+
+    def call(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+        # The inner wrap_function keeps v1 loops as they are: without it they save and do not load.
+        wrapped = tf.compat.v1.wrap_function(body, [*specs, *resources])
+        for one in held:
+            if isinstance(one, tf.Variable):
+                resource_variable_ops.variable_accessed(one)
+        outputs = wrapped(*arguments, *(_handle(one) for one in held))
+        return {spec.key: tensor for spec, tensor in zip(signature.outputs, outputs, strict=True)}
+
+    parameters = [inspect.Parameter(spec.name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for spec in specs]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return tf.function(call, input_signature=specs, autograph=False)
+
+
 def _imported(
     source: SourceGraph,
     signature: Signature,
     graph_def: graph_pb2.GraphDef,
-    held: Mapping[str, tf.Variable | LiftedTable],
+    held: Mapping[str, Resource],
     weights: Weights,
 ) -> Callable[..., list[tf.Tensor]]:
     """Return a function of inputs and handles that imports the graph, with its weights, and returns the outputs."""
@@ -217,7 +233,7 @@ def _valueless(stored: StoredVariable, value: tf.Tensor) -> tf.Variable:
     )
 
 
-def _handle(one: Any) -> tf.Tensor:
+def _handle(one: Resource) -> tf.Tensor:
     return one.handle if isinstance(one, tf.Variable) else one.resource_handle
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from job.processes import children_of, descendants
 from tests.chaos.workers import Process, Worker
-from tests.jobs import descendants, is_alive
+from tests.jobs import is_alive
 
 Victim = Literal["supervisor", "zygote", "forkserver", "child", "all"]
 """``child`` is one that a forkserver has forked for a stage; ``all`` is what ends a container."""
@@ -93,29 +94,20 @@ def _victims(blow: Blow, job: Process) -> list[int]:
 
 def _workers(pid: int) -> list[int]:
     """Return what works for the forkservers of a job."""
-    return [child for forkserver in _forkservers(pid) for child in _children(forkserver)]
+    return [child for forkserver in _forkservers(pid) for child in children_of(forkserver)]
 
 
 def _forkservers(pid: int) -> list[int]:
     """Return what the zygotes of a job have forked."""
-    return [child for zygote in _zygotes(pid) for child in _children(zygote)]
+    return [child for zygote in _zygotes(pid) for child in children_of(zygote)]
 
 
 def _zygotes(pid: int) -> list[int]:
     """Return those of a job; it may have other children."""
     found = list[int]()
-    for child in _children(pid):
+    for child in children_of(pid):
         with suppress(OSError):
             found += [child] if b"job.zygote" in Path(f"/proc/{child}/cmdline").read_bytes() else []
-    return found
-
-
-def _children(pid: int) -> list[int]:
-    """Return a process's children, at once: whole ``/proc`` takes longer to read than a child may live."""
-    found = list[int]()
-    with suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            found += map(int, task.read_text().split())
     return found
 
 

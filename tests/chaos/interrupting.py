@@ -17,6 +17,7 @@ from statistics import median
 from typing import Final
 
 from job import codec
+from job.processes import descendants
 from tests.chaos.blows import survivors
 from tests.chaos.campaign import say
 from tests.chaos.checks import Reader
@@ -25,7 +26,6 @@ from tests.chaos.proxy import CALM, Chances, dice_of
 from tests.chaos.shelves import Bucket, Shelf, server
 from tests.chaos.stages import PAUSE_VARIABLE
 from tests.chaos.workers import Worker, working
-from tests.jobs import descendants
 
 INTERRUPTED: Final = 75
 GRACE_S: Final = 8

@@ -9,15 +9,32 @@ from dataclasses import replace
 from typing import Final
 
 import structlog
+from rich.console import Console, ConsoleOptions, RenderResult
 
-from job.console import progress
+from job.console import live, progress
 from job.console.printing import print_table
 from job.console.progress import Progress
 from job.logs import configure
 from tests import samples
 
-DRAWN_S = 0.6
-"""Long enough to be drawn."""
+PATIENCE_S: Final = 3
+PICTURES = list[float]()
+"""When each was drawn."""
+
+
+class _Noted(live._Display):
+    """Notes its pictures."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from super().__rich_console__(console, options)
+        PICTURES.append(time.monotonic())
+
+
+def drawn() -> None:
+    """Wait until what there is now has been drawn: the next picture may have begun before. Some terminals get none."""
+    before, until_s = len(PICTURES), time.monotonic() + PATIENCE_S
+    while len(PICTURES) < before + 2 and time.monotonic() < until_s:
+        time.sleep(0.01)
 
 
 def work(shown: Progress) -> None:
@@ -26,18 +43,19 @@ def work(shown: Progress) -> None:
     shown.artifact_started("vision/resnet50")
     begun_s = time.monotonic()
     shown.transfer("vision/resnet50", "pull", 400_000_000, lambda: int((time.monotonic() - begun_s) * 1e8))
-    time.sleep(2 * DRAWN_S)
+    time.sleep(1)  # a rate takes time
+    drawn()
     shown.stage("vision/resnet50", "race as run", waits=True)
-    time.sleep(DRAWN_S)
+    drawn()
     shown.stage("vision/resnet50", "race as run", about_s=54)
-    time.sleep(DRAWN_S)
+    drawn()
     structlog.get_logger().warning("stage_retried", reason="a crash " * 20)
     structlog.get_logger().info("stage_ended")
     shown.artifact_finished(samples.PUBLISHED)
     shown.artifact_started("broken/frozen")
     shown.artifact_finished(samples.BROKEN)
     shown.archive_opened("models.zip", 1)
-    time.sleep(DRAWN_S)
+    drawn()
 
 
 def crowd(shown: Progress) -> None:
@@ -81,7 +99,7 @@ def interrupted(shown: Progress) -> None:
 def abandoned(shown: Progress) -> None:
     """End without a way out, as a second signal does."""
     shown.artifact_started("a")
-    time.sleep(DRAWN_S)
+    drawn()
     shown.abandon()
     os._exit(75)
 
@@ -92,11 +110,12 @@ SCENES: Final = {one.__name__: one for one in (work, crowd, long, interrupted, a
 def main() -> None:
     """Show one of these."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts this may ignore it
+    live._Display = _Noted  # type: ignore[misc]
     configure("auto", displayed={"stage_ended"})
     try:
         with progress(is_shown=True) as shown:
             shown.phase("starts TensorFlow")
-            time.sleep(DRAWN_S)
+            drawn()
             SCENES[sys.argv[1]](shown)
     except KeyboardInterrupt:
         sys.exit(75)
