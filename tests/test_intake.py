@@ -18,11 +18,11 @@ def test_open_until_a_signal_comes() -> None:
 
 def test_closes_when_most_artifacts_take_longer_than_is_left() -> None:
     """One that would be dropped at the deadline is not begun: the 95th percentile of those before it decides."""
-    intake = Intake(Interrupts(grace_s=8, deadline_s=0.6))
+    intake = Intake(Interrupts(grace_s=8, deadline_s=3))
     for _ in range(2):
         with intake.one():
-            time.sleep(0.25)
-    with pytest.raises(Closed, match="the deadline is 0 s away and artifacts took up to 0 s"), intake.one():
+            time.sleep(1)
+    with pytest.raises(Closed, match=r"the deadline is [01] s away and artifacts took up to [12] s"), intake.one():
         raise AssertionError
 
 

@@ -70,8 +70,8 @@ def test_handlers_and_threads_are_as_before_at_the_end() -> None:
 
 def test_publication_that_can_end_in_time_goes_on(tmp_path: Path) -> None:
     """It is finished, and what comes after it learns that nothing more may be begun."""
-    with interruptible(grace_s=8) as interrupts, signal_after(0.1):
-        with interrupts.finishing(tmp_path):
+    with interruptible(grace_s=8) as interrupts:
+        with interrupts.finishing(tmp_path), signal_after(0.1):
             time.sleep(0.5)
         assert interrupts.cause == "SIGTERM came"
 
@@ -90,8 +90,8 @@ def test_publication_that_takes_longer_is_dropped_at_its_time(tmp_path: Path) ->
     with (
         pytest.raises(Interrupted),
         interruptible(grace_s=5) as interrupts,
-        signal_after(0.1),
         interrupts.finishing(tmp_path),
+        signal_after(0.1),
     ):
         threading.Event().wait(20)
     assert 3 < time.monotonic() - start < 4
@@ -107,7 +107,7 @@ def test_publication_that_cannot_end_in_time_is_dropped_at_once(tmp_path: Path) 
             with interrupts.finishing(tmp_path):
                 time.sleep(1)
             os.truncate(tmp_path / "model", 100_000_000)
-            with signal_after(0.1), interrupts.finishing(tmp_path):
+            with interrupts.finishing(tmp_path), signal_after(0.1):
                 time.sleep(20)
 
     with pytest.raises(Interrupted):
@@ -151,7 +151,7 @@ def test_process_that_ends_waits_for_none_of_its_threads() -> None:
 def test_summary_is_dropped_at_its_time() -> None:
     """A store that does not answer costs the summary, at 80 % of the grace, and not the last line."""
     start = time.monotonic()
-    with pytest.raises(Interrupted), interruptible(grace_s=5) as interrupts, signal_after(0.1), interrupts.flushing():
+    with pytest.raises(Interrupted), interruptible(grace_s=5) as interrupts, interrupts.flushing(), signal_after(0.1):
         threading.Event().wait(20)
     assert 4 < time.monotonic() - start < 5
 

@@ -11,6 +11,7 @@ from job.lanes import Lane, Lanes
 from job.memory_cap import GIB
 from job.records import Format
 from job.requests import BenchmarkRequest, ConvertRequest, RaceRequest, SourceRequest, VerifyRequest
+from tests.jobs import until
 
 SOURCE = SourceRequest(format=Format.GRAPH_DEF, directory="d", entry="e")
 CONVERT = ConvertRequest(source=SOURCE, saved_model="s")
@@ -109,10 +110,10 @@ def test_benchmark_is_not_overtaken_for_ever() -> None:
     with held(lanes.turn(CONVERT)):
         measuring = threading.Thread(target=note, args=(BENCHMARK, "benchmark"))
         measuring.start()
-        time.sleep(0.1)
+        until(lambda: lanes._alone)
         later = threading.Thread(target=note, args=(CONVERT, "later"))
         later.start()
-        time.sleep(0.1)
+        until(lambda: len(lanes._waiting) == 2)
         assert order == []  # though one lane is free
     measuring.join(5)
     later.join(5)
@@ -130,7 +131,7 @@ def test_stages_pass_a_benchmark_that_waits_for_a_transfer() -> None:
     with held(lanes.transfer()):
         measuring = threading.Thread(target=note, args=(lanes.turn(BENCHMARK), "benchmark"))
         measuring.start()
-        time.sleep(0.1)
+        until(lambda: lanes._alone)
         upload = threading.Thread(target=note, args=(lanes.transfer(), "upload"))
         upload.start()
         together(*[lambda: note(lanes.turn(CONVERT), "stage")] * 3, timeout_s=5)
