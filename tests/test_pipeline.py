@@ -262,7 +262,7 @@ def test_artifact_has_a_time_for_all_its_stages(tmp_path: Path) -> None:
     """What is left of it is the last stage's; another artifact has a time of its own."""
     put(tmp_path / "in", "hang.pb", "well.pb")
     with capture_logs():
-        summary = run_here(tmp_path, item_timeout_s=2)
+        summary = run_here(tmp_path, item_timeout_s=5)
     assert ends(summary) == {"hang.pb": 47, "well.pb": "published"}
     assert "--item-timeout-s" in (summary.reports[0].error.remedy if summary.reports[0].error else "")
 
