@@ -11,16 +11,18 @@ import landlockpy
 from job.errors import DeviceError
 from job.sandbox import landlock, seccomp
 from job.sandbox.confinement import Confinement
+from job.sandbox.sonames import by_soname
 
 LARGEST_FILE: Final = 0.9
 """Of the free disk: one file of a worker's leaves something for the others."""
 
 
 def prepare() -> None:
-    """Load what confining needs, once for all children: to find the libraries, Python starts programs."""
-    for load in (landlockpy.abi_version, seccomp.library):
-        with suppress(OSError):
-            load()
+    """Load what confining needs, once for all children: a confined one may not look for libraries."""
+    with by_soname():
+        for load in (landlockpy.abi_version, seccomp.library):
+            with suppress(OSError):
+                load()
 
 
 def confine(confinement: Confinement) -> None:

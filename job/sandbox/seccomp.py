@@ -73,7 +73,7 @@ def library() -> ModuleType:
     """Return `pyseccomp`; raises `OSError` where the system has no libseccomp."""
     try:
         import pyseccomp  # noqa: PLC0415 - it raises where its library is absent
-    except (RuntimeError, ImportError, AttributeError) as error:
+    except (RuntimeError, ImportError, AttributeError, OSError) as error:
         raise OSError(errno.ENOENT, "libseccomp is not installed") from error
     module: ModuleType = pyseccomp
     return module

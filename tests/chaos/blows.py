@@ -99,16 +99,19 @@ def _workers(pid: int) -> list[int]:
 
 def _forkservers(pid: int) -> list[int]:
     """Return what the zygotes of a job have forked."""
-    return [child for zygote in _zygotes(pid) for child in children_of(zygote)]
+    return [child for zygote in _zygotes(pid) for child in children_of(zygote) if _is_zygotes(child)]
 
 
 def _zygotes(pid: int) -> list[int]:
-    """Return those of a job; it may have other children."""
-    found = list[int]()
-    for child in children_of(pid):
-        with suppress(OSError):
-            found += [child] if b"job.zygote" in Path(f"/proc/{child}/cmdline").read_bytes() else []
-    return found
+    """Return those of a job."""
+    return [child for child in children_of(pid) if _is_zygotes(child)]
+
+
+def _is_zygotes(pid: int) -> bool:
+    """Tell a zygote, and what it has forked, from the programs that Python starts to learn of the machine."""
+    with suppress(OSError):
+        return b"job.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 _FINDERS: Final = {"child": _workers, "forkserver": _forkservers, "zygote": _zygotes}
