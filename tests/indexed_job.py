@@ -176,8 +176,11 @@ class Cluster:
             return Path(said["hostPath"]["path"])
         directory = self._home / f"{pod}.{volume}"
         directory.mkdir()
-        os.chown(directory, -1, self._pod["securityContext"]["fsGroup"])
-        directory.chmod(0o2775)
+        if os.geteuid() == 0:
+            os.chown(directory, -1, self._pod["securityContext"]["fsGroup"])
+            directory.chmod(0o2775)
+        else:  # who may not give it to the group
+            directory.chmod(0o2777)
         return directory
 
 

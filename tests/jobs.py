@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -126,11 +127,25 @@ def await_worker(pid: int) -> int:
     raise AssertionError("no worker came")
 
 
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process has started, and those that these have: not as the job itself finds them."""
+    children = [one for one, parent in _parents() if parent == pid]
+    return children + [below for child in children for below in descendants(child)]
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Yield every process with its parent."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+            found = re.search(r"^PPid:\s*(\d+)", status.read_text(), re.MULTILINE)
+            yield int(status.parent.name), int(found[1]) if found else 0
+
+
 def until(is_so: Callable[[], object], *, timeout_s: float = 30) -> None:
     """Wait until something is so; fails if that takes too long."""
     deadline = time.monotonic() + timeout_s
     while not is_so():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, f"it did not come within {timeout_s} s"
         time.sleep(0.05)
 
 

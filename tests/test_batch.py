@@ -15,12 +15,11 @@ from job import pipeline, publishing
 from job.errors import Denied
 from job.interrupts import Interrupts
 from job.lanes import ALONE
-from job.processes import descendants
 from job.records import ArtifactReport
 from job.watch import Watch
 from job.workers import Forkserver
 from tests.fakes import ends, put, run_here, use_fake_stages
-from tests.jobs import WITHOUT_TENSORFLOW, run_job
+from tests.jobs import WITHOUT_TENSORFLOW, descendants, run_job
 
 NAMES = tuple(f"{letter}.pb" for letter in "abcdefgh")
 

@@ -239,7 +239,7 @@ def test_json_lines_are_not_torn_at_a_terminal(tmp_path: Path) -> None:
 def test_an_interrupt_leaves_the_terminal_clean(tmp_path: Path) -> None:
     """The cursor is shown, the picture is gone, and the last line says how it ended."""
     put(tmp_path / "in", "hang.pb")
-    arguments = ("run", "--source", str(tmp_path / "in"), "--dest", str(tmp_path / "out"), "--grace-s", "2")
+    arguments = ("run", "--source", str(tmp_path / "in"), "--dest", str(tmp_path / "out"))
     seen = run_at_terminal(*arguments, program=WITHOUT_TENSORFLOW, interrupt_at="convert")
     assert seen.code == 75
     assert seen.text.count("\x1b[?25l") <= seen.text.count("\x1b[?25h")

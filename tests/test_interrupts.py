@@ -60,11 +60,11 @@ def test_first_signal_drops_what_is_at_work() -> None:
 def test_handlers_and_threads_are_as_before_at_the_end() -> None:
     """What calls a run within its own process gets its signals back, and no thread of ours."""
     before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     with interruptible(grace_s=1, deadline_s=60):
         pass
     assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)] == before
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= threads
     assert signal.set_wakeup_fd(-1) == -1
 
 
@@ -89,12 +89,12 @@ def test_publication_that_takes_longer_is_dropped_at_its_time(tmp_path: Path) ->
     start = time.monotonic()
     with (
         pytest.raises(Interrupted),
-        interruptible(grace_s=5) as interrupts,
+        interruptible(grace_s=8) as interrupts,
         interrupts.finishing(tmp_path),
         signal_after(0.1),
     ):
         threading.Event().wait(20)
-    assert 3 < time.monotonic() - start < 4
+    assert 4.8 < time.monotonic() - start < 6.4
 
 
 def test_publication_that_cannot_end_in_time_is_dropped_at_once(tmp_path: Path) -> None:
@@ -151,9 +151,9 @@ def test_process_that_ends_waits_for_none_of_its_threads() -> None:
 def test_summary_is_dropped_at_its_time() -> None:
     """A store that does not answer costs the summary, at 80 % of the grace, and not the last line."""
     start = time.monotonic()
-    with pytest.raises(Interrupted), interruptible(grace_s=5) as interrupts, interrupts.flushing(), signal_after(0.1):
+    with pytest.raises(Interrupted), interruptible(grace_s=8) as interrupts, interrupts.flushing(), signal_after(0.1):
         threading.Event().wait(20)
-    assert 4 < time.monotonic() - start < 5
+    assert 6.4 < time.monotonic() - start < 7.6
 
 
 def test_deadline_is_as_a_signal() -> None:
@@ -195,6 +195,8 @@ def test_second_signal_ends_at_once() -> None:
 def test_two_signals_of_one_moment_are_one() -> None:
     """`timeout` signals a process and then its group: the job still ends in order."""
     code, said, _ = run(
+        "import job.interrupts\n"
+        "job.interrupts._TOGETHER_S = 3\n"
         "with interruptible(grace_s=5) as interrupts, interrupts.flushing():\n"
         "    term(0.1, 0.01)\n"
         "    time.sleep(1)\n"

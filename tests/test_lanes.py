@@ -93,7 +93,7 @@ def test_whoever_measures_is_alone(seed: int) -> None:
 def test_no_more_stages_compute_at_once_than_there_are_lanes() -> None:
     """Each has one of its own; transfers take none."""
     floor = Floor(lanes_of(2))
-    together(*[lambda: floor.work(CONVERT, pause_s=0.05)] * 6, *[lambda: floor.work("x", pause_s=0.2)] * 3)
+    together(*[lambda: floor.work(CONVERT, pause_s=0.2)] * 6, *[lambda: floor.work("x", pause_s=0.5)] * 3)
     stages = [sum(one is CONVERT for one in beside) for beside in floor.beside]
     assert max(stages) == 2
     assert max(map(len, floor.beside)) >= 4
@@ -150,8 +150,8 @@ def test_last_transfer_goes_ahead_once_the_job_was_told_to_end() -> None:
 
     lanes = Lanes([Lane(forkservers={})], check=check)
     with held(lanes.turn(BENCHMARK)):
-        threading.Timer(0.1, told.set).start()
         start = time.monotonic()
+        threading.Timer(0.1, told.set).start()
         with lanes.transfer(is_last=True):
             assert time.monotonic() - start > 0.05
         told.clear()
@@ -184,7 +184,7 @@ def test_stage_on_the_gpu_has_its_lane_and_the_others_theirs() -> None:
     gpu, cpu = Lane(forkservers={}, on_gpu=True, gpu="7"), Lane(forkservers={})
     lanes = Lanes([gpu, cpu], share=0.125)
     floor = Floor(lanes)
-    together(*[lambda one=one: floor.work(one, pause_s=0.05) for one in [ON_GPU, ON_GPU, CONVERT, CONVERT]])
+    together(*[lambda one=one: floor.work(one, pause_s=0.3) for one in [ON_GPU, ON_GPU, CONVERT, CONVERT]])
     assert {tuple(map(id, sorted(beside, key=id))) for beside in floor.beside if len(beside) > 1} == {
         tuple(sorted((id(ON_GPU), id(CONVERT))))
     }

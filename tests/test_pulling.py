@@ -16,6 +16,7 @@ from job.pulling import Manners, PullAhead, beside, local_entry, local_path, pul
 from job.records import Artifact, ArtifactOptions, Digest, ErrorRecord, Format, StoredObject
 from job.requests import BenchmarkRequest, SourceRequest
 from job.storage import open_storage
+from tests.jobs import until
 from tests.sources import MemoryStorage
 
 BENCHMARK = BenchmarkRequest(
@@ -93,8 +94,8 @@ def test_benchmark_and_downloads_wait_for_each_other(tmp_path: Path) -> None:
     ahead = PullAhead(storage, tmp_path, [a, b, c], manners=Manners(beside=lanes.transfer))
     ahead.take(a)
     await_downloads(storage, 2)
-    threading.Timer(0.3, storage.release.set).start()
     start = time.monotonic()
+    threading.Timer(0.3, storage.release.set).start()
     with lanes.turn(BENCHMARK):
         assert time.monotonic() - start > 0.2
         assert ahead.take(b).wall_s > 0.2
@@ -271,7 +272,7 @@ def test_disk_that_was_full_ahead_of_time_is_tried_in_time(tmp_path: Path) -> No
     storage.full = {"b"}
     ahead.take(a)
     await_downloads(storage, 2)
-    assert not ahead.directory_of(b).exists()
+    until(lambda: not ahead.directory_of(b).exists())
     storage.full = set()
     assert ahead.take(b).sources[0].key == "b"
     assert storage.downloads == ["a", "b", "b"]
@@ -283,8 +284,8 @@ def test_room_that_others_take_is_waited_for(tmp_path: Path, monkeypatch: pytest
     disk_with(monkeypatch, 3_000_000)
     ahead = PullAhead(storage, tmp_path, [first, second])
     directory = ahead.take(first).directory
-    threading.Timer(0.3, shutil.rmtree, [directory]).start()
     start = time.monotonic()
+    threading.Timer(0.3, shutil.rmtree, [directory]).start()
     assert ahead.take(second).sources
     assert time.monotonic() - start > 0.2
 

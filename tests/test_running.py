@@ -155,7 +155,7 @@ def test_refusal_of_the_store_stops_the_run(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(pipeline, "process", process)
     put(tmp_path / "in", "a.pb", "b.pb", "c.pb")
     with capture_logs() as events:
-        summary = run_here(tmp_path)
+        summary = run_here(tmp_path, lanes=1)
     assert (summary.exit_code, len(summary.reports)) == (44, 1)
     assert [event["next"] for event in events if event["event"] == "run_stopped"] == [["b.pb", "c.pb"]]
 

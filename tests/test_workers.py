@@ -16,13 +16,13 @@ from job import workers
 from job.errors import DeviceError, Internal, JobError, LocalIOError, Poison, Refused
 from job.forkserver_process import Lost
 from job.memory_cap import memory_cap
-from job.processes import children_of, descendants
+from job.processes import children_of
 from job.task_files import TaskFiles
 from job.tasks import Crashed, Task
 from job.watch import Overstayed, Watch
 from job.worker_environment import _may_pass
 from job.workers import STARTS, Forkserver, Limits
-from tests.jobs import environment, is_alive, until
+from tests.jobs import descendants, environment, is_alive, until
 from tests.stages import Order, Seen
 
 CANARY = "canary-0f8d21"
@@ -128,8 +128,8 @@ def test_last_words_of_a_dead_worker_are_logged(forkserver: Forkserver) -> None:
 def test_worker_that_overstays_is_stopped(forkserver: Forkserver) -> None:
     """An endless loop costs the stage's time-out, says where it was, and leaves no process behind."""
     start = time.monotonic()
-    with capture_logs() as events, pytest.raises(Overstayed, match=r"did not end within 0.5 s.*--stage-timeout-s"):
-        order(forkserver, "hang", timeout_s=0.5)
+    with capture_logs() as events, pytest.raises(Overstayed, match=r"did not end within 2 s.*--stage-timeout-s"):
+        order(forkserver, "hang", timeout_s=2)
     assert time.monotonic() - start < 10
     (stopped,) = [event for event in events if event["event"] == "worker_stopped"]
     assert "stages.py" in stopped["output"]  # the stack, by faulthandler
@@ -150,7 +150,7 @@ def test_worker_that_gives_no_sign_of_life_is_ended(tmp_path: Path, what: str) -
 
 def test_worker_that_lives_is_not_taken_for_silent(tmp_path: Path) -> None:
     """One that sleeps, or computes outside of Python, proves all the while that it lives."""
-    with limited(tmp_path, Limits(silence_s=1.8)) as forkserver:
+    with limited(tmp_path, Limits(silence_s=2.7)) as forkserver:
         assert order(forkserver, "slow").pid
 
 
@@ -374,7 +374,7 @@ def test_forkserver_that_another_thread_closes_is_lost(forkserver: Forkserver) -
 
 @pytest.mark.parametrize(
     ("what", "said"),
-    [("orphan", "ended (signal SIGKILL)"), ("babble", "answered b'[nonsense]'"), ("chatter", "answered b'xxx")],
+    [("orphan", "ended (signal SIGKILL)"), ("babble", "answered b'[nonsense]'"), ("chatter", "xxx")],
 )
 def test_forkserver_lost_at_work_costs_the_artifact_alone(forkserver: Forkserver, what: str, said: str) -> None:
     """One that a worker killed, or whose answers it forged, is ended, and the next stage has a new one."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from job.processes import children_of, descendants
+from job.processes import children_of
 from tests.chaos.workers import Process, Worker
-from tests.jobs import is_alive
+from tests.jobs import descendants, is_alive
 
 Victim = Literal["supervisor", "zygote", "forkserver", "child", "all"]
 """``child`` is one that a forkserver has forked for a stage; ``all`` is what ends a container."""

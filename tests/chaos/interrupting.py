@@ -17,7 +17,6 @@ from statistics import median
 from typing import Final
 
 from job import codec
-from job.processes import descendants
 from tests.chaos.blows import survivors
 from tests.chaos.campaign import say
 from tests.chaos.checks import Reader
@@ -26,6 +25,7 @@ from tests.chaos.proxy import CALM, Chances, dice_of
 from tests.chaos.shelves import Bucket, Shelf, server
 from tests.chaos.stages import PAUSE_VARIABLE
 from tests.chaos.workers import Worker, working
+from tests.jobs import descendants
 
 INTERRUPTED: Final = 75
 GRACE_S: Final = 8
@@ -63,7 +63,7 @@ PHASES: Final[Mapping[str, Phase]] = {
     "benchmark": Phase(event="stage_ended", stage="verify as run", spread_s=(0.4, 4)),
     "publish": Phase(event="stage_ended", stage="benchmark as run", spread_s=(1, 1)),
     "between artifacts": Phase(event="artifact_published", spread_s=(0.1, 0.1)),
-    "summary": Phase(event="artifact_published", number=2, spread_s=(0.4, 0.4)),
+    "summary": Phase(event="artifact_published", number=2, spread_s=(0.3, 0.3)),
 }
 
 

@@ -113,7 +113,8 @@ def play(told: Round, shelf: Shelf, home: Path) -> Played:
 def _working(told: Round, shelf: Shelf, home: Path, number: int) -> AbstractContextManager[Worker]:
     extra = {PAUSE_VARIABLE: str(told.pause_s)}
     seed = told.seed + number
-    return working(shelf, home, program=PROGRAMS[told.engine], plan=told.chances, seed=seed, extra=extra)
+    program, lanes = PROGRAMS[told.engine], ("--lanes", "2")  # as `REQUESTS` and `SECONDS` were measured
+    return working(shelf, home, *lanes, program=program, plan=told.chances, seed=seed, extra=extra)
 
 
 def _watch(told: Round, workers: Sequence[Worker], reader: Reader) -> list[Struck]:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -62,8 +63,12 @@ class Folder:
 
     def sizes(self) -> dict[str, int]:
         """See `Shelf`; what is removed meanwhile counts nothing."""
-        paths = [path for path in self.root.rglob("*") if path.is_file()]
-        return {path.relative_to(self.root).as_posix(): path.stat().st_size for path in paths if path.exists()}
+        sizes = dict[str, int]()
+        for folder, _, names in os.walk(self.root):
+            for path in (Path(folder, name) for name in names):
+                with suppress(FileNotFoundError):
+                    sizes[path.relative_to(self.root).as_posix()] = path.stat().st_size
+        return sizes
 
     def read(self, key: str) -> bytes:
         """See `Shelf`."""

@@ -20,6 +20,7 @@ from tests.engine.models import Saver, converted, ref, request_of, v1
 def _set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave this process's set-up as the other tests need it."""
     monkeypatch.setattr(runtime, "configure", lambda *_, **__: None)
+    monkeypatch.setattr(racing, "LOADING_SHARE", 0.9)  # a slow machine loads for seconds
 
 
 def linear(rows: int | None = None) -> None:
@@ -33,7 +34,7 @@ def raced(saved: Saver, tmp_path: Path, others: dict[str, str], build: Any = lin
     request = request_of(tmp_path / "source", ArtifactOptions(**options))
     faithful = str(converted(request, tmp_path).directory)
     named = {"faithful": faithful} | {name: path or faithful for name, path in others.items()}
-    return race(RaceRequest(source=request, saved_models=named, budget_s=4.0))
+    return race(RaceRequest(source=request, saved_models=named, budget_s=8.0))
 
 
 def runners(result: RaceResult) -> dict[str, Runner]:

@@ -14,7 +14,7 @@ from rich.text import Text
 with Live("one", console=Console(), auto_refresh=False, transient=True) as live:
     for text in ("one\\ntwo\\nthree", "one\\ntwo\\nfour", "one \\u2588"):
         live.update(Text(text, style="green"), refresh=True)
-        time.sleep(0.2)
+        time.sleep(0.6)
 print("the end", sys.stdin.isatty(), *"abcdef", sep="\\n")
 sys.exit(3)
 """
