@@ -141,7 +141,7 @@ def _parents() -> Iterator[tuple[int, int]]:
             yield int(status.parent.name), int(found[1]) if found else 0
 
 
-def until(is_so: Callable[[], object], *, timeout_s: float = 30) -> None:
+def until(is_so: Callable[[], object], *, timeout_s: float = 10) -> None:
     """Wait until something is so; fails if that takes too long."""
     deadline = time.monotonic() + timeout_s
     while not is_so():

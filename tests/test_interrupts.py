@@ -27,16 +27,16 @@ def term(*after_s):
             time.sleep(pause_s)
             os.kill(os.getpid(), signal.SIGTERM)
     threading.Thread(target=send, daemon=True).start()
+print(time.monotonic(), file=sys.stderr, flush=True)
 """
 
 
 def run(code: str) -> tuple[int, str, float]:
-    """Run a program; return how it ended, what it said, and how long it took with the start of Python."""
-    start = time.monotonic()
+    """Run a program; return how it ended, what it said, and how long it took without the start of Python."""
     ended = subprocess.run(
         [sys.executable, "-c", BESIDE + code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
-    return ended.returncode, ended.stdout, time.monotonic() - start
+    return ended.returncode, ended.stdout, time.monotonic() - float(ended.stderr.split("\n")[0])
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def test_publication_that_cannot_end_in_time_is_dropped_at_once(tmp_path: Path) 
 
     with pytest.raises(Interrupted):
         publish_twice()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 3
 
 
 def test_publications_at_once_share_the_link(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_deadline_is_as_a_signal() -> None:
     start = time.monotonic()
     with pytest.raises(Interrupted, match="the deadline came"), interruptible(deadline_s=0.5):
         threading.Event().wait(20)
-    assert 0.5 <= time.monotonic() - start < 10
+    assert 0.5 <= time.monotonic() - start < 2
 
 
 def test_process_ends_within_the_grace_whatever_hangs() -> None:
@@ -177,7 +177,7 @@ def test_process_ends_within_the_grace_whatever_hangs() -> None:
         "        time.sleep(30)\n"
     )
     assert (code, said) == (75, "stuck\n")
-    assert wall_s < 20
+    assert wall_s < 3
 
 
 def test_second_signal_ends_at_once() -> None:
@@ -189,7 +189,7 @@ def test_second_signal_ends_at_once() -> None:
         "print('never')\n"
     )
     assert (code, said) == (75, "")
-    assert wall_s < 20
+    assert wall_s < 5
 
 
 def test_two_signals_of_one_moment_are_one() -> None:

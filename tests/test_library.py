@@ -146,10 +146,10 @@ def test_a_run_ends_with_its_caller(number: int, tmp_path: Path) -> None:
     """Whoever kills a notebook's kernel wants its work gone, too."""
     program = f"import job; job.convert({str(GOOD)!r}, {str(tmp_path / 'out')!r})"
     with subprocess.Popen([sys.executable, "-c", program], env=environment()) as caller:
-        until(lambda: len(descendants(caller.pid)) > 1)
+        until(lambda: len(descendants(caller.pid)) > 1, timeout_s=30)
         family = descendants(caller.pid)
         caller.send_signal(number)
-    until(lambda: not any(is_alive(one) for one in family))
+    until(lambda: not any(is_alive(one) for one in family), timeout_s=30)
 
 
 @pytest.fixture(scope="module")
